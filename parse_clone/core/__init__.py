@@ -1,0 +1,1 @@
+"""What Parse means: pure rules. No `await`, no clock, no randomness, no I/O."""
