@@ -1,0 +1,1 @@
+"""What the server does: plain functions `do_something(toolbox, context, ...)` over the ports."""

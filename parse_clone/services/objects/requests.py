@@ -1,0 +1,58 @@
+"""What the doors ask of the object services, and what they get back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from parse_clone.core.json_types import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class FindRequest:
+    """A query in wire form. `parameters` holds `where`, `limit`, `order`, ... as the client sent them, values
+    already JSON-decoded where they came as text. With `object_id` it is a get of one object."""
+
+    class_name: str
+    parameters: JsonObject = field(default_factory=dict)
+    object_id: str | None = None
+    max_limit: int | None = None  # the door's cap (server option maxLimit); None: none
+
+    @property
+    def is_get(self) -> bool:
+        return self.object_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class FindAnswer:
+    """`results` as the caller may see them. A get answers exactly one. `encoded` holds the rows as JSON text
+    instead, when nobody needed to look into them; then `results` is empty."""
+
+    results: list[JsonObject]
+    count: int | None = None
+    encoded: list[bytes] | None = None
+    plan: object = None  # the engine's explanation, if it was asked for one
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRequest:
+    """Create (`object_id` None) or update; `body` is the wire JSON with its `__op`s."""
+
+    class_name: str
+    object_id: str | None
+    body: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class SaveAnswer:
+    """`body` is what the client reads. `created` tells 201 with a Location from 200; `location` is the path
+    below the mount (`/classes/Patient/x`)."""
+
+    body: JsonObject
+    created: bool
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRequest:
+    class_name: str
+    object_id: str

@@ -1,0 +1,34 @@
+"""What services use, and nothing else: ports, settings, catalog and hooks. Never a service.
+
+A transaction is `replace(toolbox, storage=...)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from parse_clone.ports import AuthProvider, Clock, FileStore, Ids, Mailer, PasswordHasher, Storage
+from parse_clone.services.caches import Caches
+from parse_clone.services.catalog import SchemaCatalog
+from parse_clone.services.changes import ChangeFeed
+from parse_clone.services.triggers import TriggerRegistry
+from parse_clone.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """The frozen set of things a service reaches for."""
+
+    settings: Settings
+    storage: Storage
+    catalog: SchemaCatalog
+    triggers: TriggerRegistry
+    changes: ChangeFeed
+    caches: Caches
+    clock: Clock
+    ids: Ids
+    passwords: PasswordHasher
+    auth_providers: Mapping[str, AuthProvider]
+    files: FileStore | None = None
+    mailer: Mailer | None = None

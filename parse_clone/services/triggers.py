@@ -1,0 +1,191 @@
+"""Which hook runs when: one table of handlers. Cloud code, webhooks and tests put handlers in; steps run them.
+
+An event is what a hook is told. Its mutable members are the hook's way to answer; the step that runs the
+hook reads them back. How hook authors see an event is the business of `cloud/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from parse_clone.core.context import RequestContext
+from parse_clone.core.draft import Draft
+from parse_clone.core.json_types import Json, JsonObject
+
+
+class TriggerKind(Enum):
+    """Every moment at which a hook may run; the value is Parse's own name."""
+
+    BEFORE_SAVE = "beforeSave"
+    AFTER_SAVE = "afterSave"
+    BEFORE_DELETE = "beforeDelete"
+    AFTER_DELETE = "afterDelete"
+    BEFORE_FIND = "beforeFind"
+    AFTER_FIND = "afterFind"
+    BEFORE_LOGIN = "beforeLogin"
+    AFTER_LOGIN = "afterLogin"
+    AFTER_LOGOUT = "afterLogout"
+    BEFORE_PASSWORD_RESET_REQUEST = "beforePasswordResetRequest"  # noqa: S105
+    BEFORE_CONNECT = "beforeConnect"
+    BEFORE_SUBSCRIBE = "beforeSubscribe"
+    AFTER_EVENT = "afterEvent"
+
+
+FILE = "@File"
+CONFIG = "@Config"
+CONNECT = "@Connect"
+
+
+@dataclass(slots=True)
+class TriggerEvent:
+    """What every hook is told. `cloud_context` is this hook's own copy; after a `before` hook the step merges
+    it back into the request's context."""
+
+    kind: TriggerKind
+    class_name: str
+    context: RequestContext
+    cloud_context: JsonObject = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class SaveEvent(TriggerEvent):
+    """beforeSave, afterSave. The hook changes `draft`. In afterSave the draft's `original` is the new state
+    and `original` the state before."""
+
+    draft: Draft = field(default_factory=lambda: Draft("", None, None, {}))
+    original: JsonObject | None = None
+
+
+@dataclass(slots=True)
+class ObjectEvent(TriggerEvent):
+    """beforeDelete, afterDelete, the login triggers, afterLogout, beforePasswordResetRequest."""
+
+    object: JsonObject = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class FindEvent(TriggerEvent):
+    """beforeFind. The hook changes `parameters` (`where` and the find parameters in wire form), or sets
+    `results` to answer without asking the database."""
+
+    parameters: JsonObject = field(default_factory=dict)
+    is_get: bool = False
+    is_count: bool = False
+    results: list[JsonObject] | None = None
+
+
+@dataclass(slots=True)
+class FoundEvent(TriggerEvent):
+    """afterFind. The hook changes or replaces `objects`."""
+
+    objects: list[JsonObject] = field(default_factory=list)
+    parameters: JsonObject = field(default_factory=dict)
+    is_get: bool = False
+
+
+@dataclass(slots=True)
+class FileEvent(TriggerEvent):
+    """The file hooks. `file` holds name, url, metadata, tags, directory; `content` the bytes where they are
+    in memory. The hook changes them; `force_download` and `response_headers` matter on download."""
+
+    file: JsonObject = field(default_factory=dict)
+    content: bytes | None = None
+    size: int | None = None
+    is_stream: bool = False
+    force_download: bool = False
+    response_headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ConfigEvent(TriggerEvent):
+    """beforeSave(Config), afterSave(Config): the parameters, and those before."""
+
+    params: JsonObject = field(default_factory=dict)
+    original: JsonObject | None = None
+
+
+Handler = Callable[[TriggerEvent], Awaitable[Json]]
+"""Runs a hook. What it returns matters for afterSave only: a JSON object replaces the answer.
+It raises ParseError to refuse; whoever registers a handler turns other failures into 141."""
+
+FunctionHandler = Callable[["FunctionCall"], Awaitable["FunctionAnswer"]]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """A call of a cloud function. `params` is wire JSON, body and query string merged; `files` the parts of
+    a multipart form."""
+
+    name: str
+    params: JsonObject
+    context: RequestContext
+    files: dict[str, tuple[str, str, bytes]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionAnswer:
+    """What a function answered: wire JSON. `has_value` False: the function returned nothing at all."""
+
+    value: Json = None
+    has_value: bool = True
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobCall:
+    """One run of a job. `report` stores a message in the job's status."""
+
+    name: str
+    job_id: str
+    params: JsonObject
+    context: RequestContext
+    report: Callable[[str], Awaitable[None]]
+
+
+JobHandler = Callable[[JobCall], Awaitable[Json]]
+
+
+class TriggerRegistry:
+    """The tables of hooks, functions and jobs. Exact names only: a client's text never reaches an attribute."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[tuple[TriggerKind, str], Handler] = {}
+        self.functions: dict[str, FunctionHandler] = {}
+        self.jobs: dict[str, JobHandler] = {}
+
+    def set(self, kind: TriggerKind, class_name: str, handler: Handler) -> None:
+        """Register a hook; the last one wins."""
+        self._handlers[kind, class_name] = handler
+
+    def remove(self, kind: TriggerKind, class_name: str) -> None:
+        """Forget a hook."""
+        self._handlers.pop((kind, class_name), None)
+
+    def get(self, kind: TriggerKind, class_name: str) -> Handler | None:
+        """The hook of a moment and a class."""
+        return self._handlers.get((kind, class_name))
+
+    def has(self, class_name: str, *kinds: TriggerKind) -> bool:
+        """Does the class have a hook of one of these kinds?"""
+        return any((kind, class_name) in self._handlers for kind in kinds)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._handlers.clear()
+        self.functions.clear()
+        self.jobs.clear()
+
+
+async def run_trigger(registry: TriggerRegistry, event: TriggerEvent) -> Json:
+    """Run the hook of an event, if there is one, with its own copy of the cloud context; changes of the
+    context reach the later hooks of the request."""
+    handler = registry.get(event.kind, event.class_name)
+    if handler is None:
+        return None
+    event.cloud_context = dict(event.context.cloud_context)
+    answer = await handler(event)
+    event.context.cloud_context.update(event.cloud_context)
+    return answer
