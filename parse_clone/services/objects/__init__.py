@@ -1,0 +1,1 @@
+"""Finding, saving and deleting objects: lists of steps over frozen values."""

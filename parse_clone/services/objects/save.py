@@ -1,0 +1,369 @@
+"""Creating and updating an object: one list of steps, read top to bottom.
+
+System classes have lists of their own in their rooms, made of these steps and a few more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import structlog
+
+from parse_clone.core.context import Privilege, RequestContext
+from parse_clone.core.draft import Draft
+from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.matcher import matches
+from parse_clone.core.names import check_new_class_name
+from parse_clone.core.operations import (
+    ChangeRelation,
+    Delete,
+    FieldOperation,
+    Operation,
+    Set,
+    decode_operations,
+    echo,
+    initial_values,
+)
+from parse_clone.core.permissions import authorize, check_class_access, default_acl, normalize_acl, row_condition
+from parse_clone.core.query import Page, all_of, object_id_is
+from parse_clone.core.schema import ClassSchema, JoinTable, apply_defaults, check_types
+from parse_clone.core.system_classes import with_system_fields
+from parse_clone.core.values import check_keywords, encode_date
+from parse_clone.errors import ErrorCode, ParseError, object_not_found, permission_denied
+from parse_clone.services.changes import ObjectChange
+from parse_clone.services.objects.requests import SaveAnswer, SaveRequest
+from parse_clone.services.objects.steps import Save, SaveStep
+from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.triggers import SaveEvent, TriggerKind, run_trigger
+
+log = structlog.get_logger()
+
+ONE = Page(limit=1)
+
+
+async def walk_save(
+    steps: Sequence[SaveStep], toolbox: Toolbox, context: RequestContext, request: SaveRequest
+) -> SaveAnswer:
+    """Walk a save through its steps; a step that sets an answer ends the walk."""
+    save = await start_save(toolbox, context, request)
+    for step in steps:
+        save = await step(toolbox, context, save)
+        if save.answer is not None:
+            return save.answer
+    return answer_save(save)
+
+
+async def start_save(toolbox: Toolbox, context: RequestContext, request: SaveRequest) -> Save:
+    """Decode a request: may this caller write the class at all, and what does he ask for?"""
+    is_create = request.object_id is None
+    check_class_access(request.class_name, "create" if is_create else "update", context.auth)
+    check_keywords(request.body, toolbox.settings.request_keyword_denylist)
+    body, object_id = take_object_id(toolbox, request)
+    sent = decode_operations(body, creating=is_create)
+    schema = await toolbox.catalog.get(request.class_name)
+    if schema is None:
+        check_class_creation(toolbox, context, request.class_name)
+    return Save(
+        class_name=request.class_name,
+        object_id=object_id,
+        is_create=is_create,
+        sent=sent,
+        operations=sent,
+        now=encode_date(toolbox.clock.now()),
+        schema=schema or with_system_fields(ClassSchema(request.class_name, {})),
+        is_new_class=schema is None,
+    )
+
+
+def take_object_id(toolbox: Toolbox, request: SaveRequest) -> tuple[JsonObject, str | None]:
+    """Separate the object id from the body: a create may bring one only where the settings allow it."""
+    body = dict(request.body)
+    given = body.pop("objectId", None)
+    if request.object_id is not None:
+        if given is not None and given != request.object_id:
+            raise ParseError(ErrorCode.INVALID_KEY_NAME, "objectId is an invalid field name.")
+        return body, request.object_id
+    if toolbox.settings.allow_custom_object_id:
+        if "objectId" not in request.body:
+            return body, toolbox.ids.object_id(toolbox.settings.object_id_size)
+        if given is None or given == "":
+            raise ParseError(ErrorCode.MISSING_OBJECT_ID, "objectId must not be empty, null or undefined")
+        if not isinstance(given, str):
+            raise ParseError(
+                ErrorCode.INCORRECT_TYPE,
+                f"schema mismatch for {request.class_name}.objectId; expected String but got {type_name(given)}",
+            )
+        return body, given
+    if given:
+        raise ParseError(ErrorCode.INVALID_KEY_NAME, "objectId is an invalid field name.")
+    if body.get("id"):
+        raise ParseError(ErrorCode.INVALID_KEY_NAME, "id is an invalid field name.")
+    body.pop("id", None)
+    return body, toolbox.ids.object_id(toolbox.settings.object_id_size)
+
+
+def type_name(value: Json) -> str:
+    """Name a JSON value's type as schema errors do."""
+    match value:
+        case bool():
+            return "Boolean"
+        case int() | float():
+            return "Number"
+        case list():
+            return "Array"
+        case _:
+            return "Object"
+
+
+def check_class_creation(toolbox: Toolbox, context: RequestContext, class_name: str) -> None:
+    """Refuse to meet a class that does not exist, unless this caller may create classes."""
+    if not (context.auth.is_privileged or toolbox.settings.allow_client_class_creation):
+        raise permission_denied(f"This user is not allowed to access non-existent class: {class_name}")
+    check_new_class_name(class_name)
+
+
+# --- Steps -----------------------------------------------------------------------------------------------
+
+
+async def authorize_save(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
+    """Ask the class permissions; for an update they also say which rows may be written."""
+    if save.is_new_class:
+        return save
+    if save.is_create:
+        authorize(save.schema, "create", context.auth)
+        return save
+    return replace(save, where=row_condition(save.schema, "update", context.auth))
+
+
+async def load_original(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
+    """Load the stored object of an update, if a later step will look at it."""
+    if save.is_create or not is_original_needed(toolbox, save):
+        return save
+    original = await fetch_one(toolbox, save.schema, save.object_id)
+    if original is None or not matches(save.where, original):
+        raise object_not_found()
+    return replace(save, original=original)
+
+
+def is_original_needed(toolbox: Toolbox, save: Save) -> bool:
+    """Will a hook or a listener look at the state before the write?"""
+    return toolbox.triggers.has(
+        save.class_name, TriggerKind.BEFORE_SAVE, TriggerKind.AFTER_SAVE
+    ) or toolbox.changes.wants(save.class_name)
+
+
+async def fetch_one(toolbox: Toolbox, schema: ClassSchema, object_id: str | None) -> JsonObject | None:
+    """Load one stored object, whoever asks."""
+    if object_id is None:
+        return None
+    found = await toolbox.storage.find(schema, object_id_is(object_id), ONE)
+    return found[0] if found else None
+
+
+async def run_before_save(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
+    """Let cloud code change the object or refuse it. A forbidden write never gets here."""
+    if not toolbox.triggers.has(save.class_name, TriggerKind.BEFORE_SAVE):
+        return save
+    draft = Draft(save.class_name, save.object_id, save.original, dict(save.operations))
+    await run_trigger(
+        toolbox.triggers,
+        SaveEvent(TriggerKind.BEFORE_SAVE, save.class_name, context, draft=draft, original=save.original),
+    )
+    check_keywords(written_values(draft.operations), toolbox.settings.request_keyword_denylist)
+    object_id = draft.object_id if save.is_create and draft.object_id else save.object_id
+    return replace(save, operations=draft.operations, object_id=object_id)
+
+
+def written_values(operations: Mapping[str, Operation]) -> JsonObject:
+    """The values that a set of operations would store, by key."""
+    return {key: operation.value for key, operation in operations.items() if isinstance(operation, Set)}
+
+
+async def grow_schema(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
+    """Check every value against its field's type; create the class and the fields that are new."""
+    new_fields = check_types(save.schema, save.operations)
+    if not new_fields and not save.is_new_class:
+        return save
+    if save.is_new_class:
+        schema = await toolbox.catalog.create_class(
+            toolbox.storage, replace(save.schema, fields={**save.schema.fields, **new_fields})
+        )
+        missing = check_types(schema, save.operations)
+        if missing:
+            schema = await toolbox.catalog.add_fields(toolbox.storage, save.class_name, missing)
+        return replace(save, schema=schema, is_new_class=False)
+    pointer_rows = authorize(save.schema, "addField", context.auth, updating=not save.is_create)
+    schema = await toolbox.catalog.add_fields(toolbox.storage, save.class_name, new_fields)
+    check_types(schema, save.operations)
+    return replace(save, schema=schema, where=all_of(save.where, pointer_rows))
+
+
+async def fill_and_require(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
+    """Fill defaults, refuse missing required fields, bring the ACL into its stored form."""
+    operations = apply_defaults(save.schema, save.operations, creating=save.is_create)
+    operations = with_acl(save, context, operations)
+    return save if operations is save.operations else replace(save, operations=operations)
+
+
+def with_acl(save: Save, context: RequestContext, operations: Mapping[str, Operation]) -> Mapping[str, Operation]:
+    """Normalise the ACL that was given; on a create without one take the class's default."""
+    given = operations.get("ACL")
+    if given is None:
+        acl = default_acl(save.schema, context.auth) if save.is_create else None
+        return operations if acl is None else {**operations, "ACL": Set(acl)}
+    rest = {key: operation for key, operation in operations.items() if key != "ACL"}
+    if isinstance(given, Delete):
+        return rest if save.is_create else operations
+    value = given.value if isinstance(given, Set) else {}
+    if value is None:
+        return rest
+    acl = normalize_acl(value)
+    return operations if isinstance(given, Set) and acl == value else {**rest, "ACL": Set(acl)}
+
+
+async def write(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
+    """Store the object with one call; the row condition travels with it. Then its links."""
+    fields = {key: op for key, op in save.operations.items() if not isinstance(op, ChangeRelation)}
+    if save.is_create:
+        result = created_object(save, context, fields)
+        await toolbox.storage.insert(save.schema, [result])
+    else:
+        result = await update_row(toolbox, context, save, fields)
+    await change_links(toolbox, save)
+    return replace(save, result=result)
+
+
+def created_object(save: Save, context: RequestContext, fields: Mapping[str, FieldOperation]) -> JsonObject:
+    """The stored form of a new object."""
+    created, updated = timestamps(save, context, fields)
+    values = initial_values(fields)
+    values.update(objectId=save.object_id, createdAt=created, updatedAt=updated)
+    return values
+
+
+def timestamps(save: Save, context: RequestContext, fields: Mapping[str, FieldOperation]) -> tuple[str, str]:
+    """Now, twice; the maintenance key may bring its own times (a migration)."""
+    if context.auth.privilege is not Privilege.MAINTENANCE:
+        return save.now, save.now
+    created = date_of(fields.get("createdAt")) or save.now
+    updated = date_of(fields.get("updatedAt")) or (created if "createdAt" in fields else save.now)
+    if updated < created:
+        raise ParseError(ErrorCode.VALIDATION_ERROR, "updatedAt cannot occur before createdAt")
+    return created, updated
+
+
+def date_of(operation: FieldOperation | None) -> str | None:
+    """The ISO text of a Date that is set."""
+    if isinstance(operation, Set) and isinstance(operation.value, dict):
+        iso = operation.value.get("iso")
+        return iso if isinstance(iso, str) else None
+    return None
+
+
+async def update_row(
+    toolbox: Toolbox, context: RequestContext, save: Save, fields: dict[str, FieldOperation]
+) -> JsonObject:
+    """Change the one row that the caller may write; absent and forbidden look the same."""
+    assert save.object_id is not None
+    fields = {key: op for key, op in fields.items() if key not in ("createdAt", "objectId")}
+    fields["updatedAt"] = Set(save.now)
+    result = await toolbox.storage.update(save.schema, all_of(object_id_is(save.object_id), save.where), fields)
+    if result is None:
+        raise object_not_found()
+    return result
+
+
+async def change_links(toolbox: Toolbox, save: Save) -> None:
+    """Link and unlink what relation operations name."""
+    for key, operation in save.operations.items():
+        if isinstance(operation, ChangeRelation) and save.object_id is not None:
+            table = JoinTable(save.class_name, key)
+            if operation.add:
+                await toolbox.storage.link(table, save.object_id, operation.add)
+            if operation.remove:
+                await toolbox.storage.unlink(table, save.object_id, operation.remove)
+
+
+async def announce(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
+    """Tell the change feed."""
+    if toolbox.changes.wants(save.class_name):
+        await toolbox.changes.announce(ObjectChange(save.class_name, save.original, save.result))
+    return save
+
+
+async def run_after_save(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
+    """Run cloud code after the write. Its failures are logged, never answered: the object is stored."""
+    if save.result is None or not toolbox.triggers.has(save.class_name, TriggerKind.AFTER_SAVE):
+        return save
+    draft = Draft(save.class_name, save.object_id, save.result, {})
+    event = SaveEvent(TriggerKind.AFTER_SAVE, save.class_name, context, draft=draft, original=save.original)
+    try:
+        replacement = await run_trigger(toolbox.triggers, event)
+    except ParseError as error:
+        log.warning("afterSave failed", class_name=save.class_name, code=error.code, error=error.message)
+        return save
+    if isinstance(replacement, dict):
+        return replace(save, answer=replace(answer_save(save), body=replacement))
+    if draft.operations:
+        changed = {key: shown(draft.current, key, operation) for key, operation in draft.operations.items()}
+        return replace(save, extra={**save.extra, **changed})
+    return save
+
+
+# --- Answer ----------------------------------------------------------------------------------------------
+
+
+def answer_save(save: Save) -> SaveAnswer:
+    """What the client reads: what it cannot know already."""
+    assert save.result is not None
+    body: JsonObject = (
+        {"objectId": save.object_id, "createdAt": save.result["createdAt"]}
+        if save.is_create
+        else {"updatedAt": save.result["updatedAt"]}
+    )
+    body.update(echo(save.result, save.sent))
+    body.update(changed_on_the_way(save, save.result))
+    body.update(save.extra)
+    return SaveAnswer(body, save.is_create, f"/{location_prefix(save.class_name)}/{save.object_id}")
+
+
+def location_prefix(class_name: str) -> str:
+    """Where an object of the class is found below the mount path."""
+    return "users" if class_name == "_User" else f"classes/{class_name}"
+
+
+def changed_on_the_way(save: Save, result: JsonObject) -> JsonObject:
+    """The fields whose stored value is not what the client sent: set by a hook, a default, a default ACL."""
+    if save.operations is save.sent:
+        return {}
+    changed = {
+        key: shown(result, key, operation)
+        for key, operation in save.operations.items()
+        if not key.startswith("_") and save.sent.get(key) != operation and not (key == "ACL" and "ACL" in save.sent)
+    }
+    reverted = {
+        key: result[key] for key in save.sent if key not in save.operations and key in result and key != "ACL"
+    }
+    return {**reverted, **changed}
+
+
+def shown(result: JsonObject, key: str, operation: Operation) -> Json:
+    """A field as the answer shows it after a hook changed it."""
+    if isinstance(operation, Delete):
+        return {"__op": "Delete"}
+    if isinstance(operation, ChangeRelation):
+        return {"__type": "Relation", "className": operation.class_name}
+    return result.get(key.partition(".")[0])
+
+
+SAVE_STEPS: tuple[SaveStep, ...] = (
+    authorize_save,
+    load_original,
+    run_before_save,
+    grow_schema,
+    fill_and_require,
+    write,
+    announce,
+    run_after_save,
+)

@@ -1,0 +1,54 @@
+"""The frozen values that walk through the lists of steps, and the shape of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from parse_clone.core.context import RequestContext
+from parse_clone.core.json_types import JsonObject
+from parse_clone.core.operations import Operation
+from parse_clone.core.query import EVERYTHING, Condition
+from parse_clone.core.schema import ClassSchema
+from parse_clone.services.objects.requests import SaveAnswer
+from parse_clone.services.toolbox import Toolbox
+
+
+@dataclass(frozen=True)
+class Save:
+    """A save on its way. System classes with more to remember derive from it.
+
+    `sent` is what the client asked for and never changes; `operations` is what will be written. `where` is
+    the row condition of the write. `original` is loaded for an update that somebody will look at, `result` is
+    the stored state after the write. `extra` joins the answer. A step that sets `answer` ends the walk.
+    """
+
+    class_name: str
+    object_id: str | None
+    is_create: bool
+    sent: Mapping[str, Operation]
+    operations: Mapping[str, Operation]
+    now: str
+    schema: ClassSchema
+    is_new_class: bool = False
+    where: Condition = EVERYTHING
+    original: JsonObject | None = None
+    result: JsonObject | None = None
+    extra: JsonObject = field(default_factory=dict)
+    answer: SaveAnswer | None = None
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """A delete on its way. `original` is loaded where a hook, a listener or a rule will look at it."""
+
+    class_name: str
+    object_id: str
+    schema: ClassSchema
+    where: Condition = EVERYTHING
+    original: JsonObject | None = None
+
+
+SaveStep: TypeAlias = Callable[[Toolbox, RequestContext, Save], Awaitable[Save]]
+DeleteStep: TypeAlias = Callable[[Toolbox, RequestContext, Deletion], Awaitable[Deletion]]
