@@ -1,0 +1,780 @@
+"""Every option of the server: its type, its default, its help, and what would be wrong with it.
+
+Field names are parse-server's option names in snake case; defaults are parse-server's, except that the limits
+on the work of one request are on. Where values come from is the business of `configuration.py`.
+To add an option: a field here; `make docs` writes its line in `docs/settings.md`.
+"""
+
+# ruff: noqa: RUF009 (`option` makes a dataclass field, it is no default shared by instances)
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from typing import Any, Literal, TypeAlias
+
+from parse_clone.errors import SettingsError
+
+Switch: TypeAlias = bool | Callable[[Mapping[str, Any]], Awaitable[bool]]
+"""Yes, no, or a function that decides for one user. Functions can only be given in Python."""
+
+
+def option(help: str, default: Any = ..., *, name: str = "", env: str = "", refusal: str = "") -> Any:
+    """Declare an option. `name` and `env` stand where they do not follow from the field's name; `refusal` is
+    the text for a value of the wrong type, where clients of parse-server know one."""
+    metadata = {"help": help, "name": name, "env": env, "refusal": refusal}
+    if default is ...:
+        return field(metadata=metadata)
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+_EVERYBODY = ("0.0.0.0/0", "::0")
+_LOCALHOST = ("127.0.0.1", "::1")
+
+# Types that a browser would run with the rights of the site that serves them.
+_HARMLESS_EXTENSIONS = (r"^(?!(?i:[xs]?html?|xht|svgz?|xml|xsl|xslt|xsd|rng|rdf|owl|mathml)(?i:\+xml)?$)",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestComplexity:
+    """Limits on the work of one request; -1 takes a limit away. The master key is exempt."""
+
+    include_depth: int | None = option("Longest path of `include`.", 10)
+    include_count: int | None = option("Most paths of `include`, implied parents counted.", 100)
+    query_depth: int | None = option("Deepest nesting of `$or`, `$and`, `$nor`.", 20)
+    subquery_depth: int | None = option("Deepest nesting of `$inQuery`, `$select` and their like.", 10)
+    subquery_limit: int | None = option("Most rows that a subquery hands on.", 100_000)
+    batch_request_limit: int | None = option("Most parts of one `/batch`.", 1_000)
+    graphql_depth: int | None = option("Deepest nesting of a GraphQL query.", 50)
+    graphql_fields: int | None = option("Most fields of a GraphQL query.", 1_000)
+    allow_regex: bool = option("May clients use `$regex`?", True)
+
+    def __post_init__(self) -> None:
+        for name in ("include_depth", "include_count", "query_depth", "subquery_depth", "subquery_limit",
+                     "batch_request_limit", "graphql_depth", "graphql_fields"):  # fmt: skip
+            limit = getattr(self, name)
+            if limit is not None and limit < 1:
+                text = "must be a positive integer or -1 to disable."
+                raise SettingsError(f"requestComplexity.{wire_name(name)} {text}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasswordPolicy:
+    """Rules for passwords."""
+
+    validator_pattern: re.Pattern[str] | None = option(
+        "Regular expression that a password must match.",
+        None,
+        refusal="passwordPolicy.validatorPattern must be a regex string or RegExp object.",
+    )
+    validator_callback: Callable[[str], Awaitable[bool]] | None = option(
+        "Function that accepts a password.",
+        None,
+        refusal="passwordPolicy.validatorCallback must be a function.",
+    )
+    validation_error: str = option(
+        "Text for a refused password.", "Password does not meet the Password Policy requirements."
+    )
+    do_not_allow_username: bool = option(
+        "Refuse passwords that contain the username.",
+        False,
+        refusal="passwordPolicy.doNotAllowUsername must be a boolean value.",
+    )
+    max_password_age: float | None = option(
+        "Days until a password expires.",
+        None,
+        refusal="passwordPolicy.maxPasswordAge must be a positive number",
+    )
+    max_password_history: int = option(
+        "How many former passwords may not come back.",
+        0,
+        refusal="passwordPolicy.maxPasswordHistory must be an integer ranging 0 - 20",
+    )
+    reset_token_validity_duration: float | None = option(
+        "Seconds that a reset link is good for.",
+        None,
+        refusal="passwordPolicy.resetTokenValidityDuration must be a positive number",
+    )
+    reset_token_reuse_if_valid: bool = option(
+        "Mail the same token again while it is valid.",
+        False,
+        refusal="resetTokenReuseIfValid must be a boolean value",
+    )
+    reset_password_success_on_invalid_email: bool = option(
+        "Answer a reset of an unknown address like that of a known one.",
+        True,
+        refusal="resetPasswordSuccessOnInvalidEmail must be a boolean value",
+    )
+
+    def __post_init__(self) -> None:
+        _require(
+            self.max_password_age is None or self.max_password_age >= 0,
+            "passwordPolicy.maxPasswordAge must be a positive number",
+        )
+        _require(
+            self.reset_token_validity_duration is None or self.reset_token_validity_duration > 0,
+            "passwordPolicy.resetTokenValidityDuration must be a positive number",
+        )
+        _require(
+            0 <= self.max_password_history <= 20,
+            "passwordPolicy.maxPasswordHistory must be an integer ranging 0 - 20",
+        )
+        _require(
+            not self.reset_token_reuse_if_valid or self.reset_token_validity_duration is not None,
+            "You cannot use resetTokenReuseIfValid without resetTokenValidityDuration",
+        )
+
+
+_LOCKOUT_DURATION = "Account lockout duration should be greater than 0 and less than 100000"
+_LOCKOUT_THRESHOLD = "Account lockout threshold should be an integer greater than 0 and less than 1000"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountLockout:
+    """When wrong passwords lock an account."""
+
+    duration: float = option("Minutes that the account stays locked.", refusal=_LOCKOUT_DURATION)
+    threshold: int = option("Wrong passwords that lock it.", refusal=_LOCKOUT_THRESHOLD)
+    unlock_on_password_reset: bool = option("Does a password reset unlock it?", False)
+
+    def __post_init__(self) -> None:
+        _require(0 < self.duration < 100_000, _LOCKOUT_DURATION)
+        _require(0 < self.threshold < 1_000, _LOCKOUT_THRESHOLD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileUpload:
+    """Who may upload what."""
+
+    enable_for_public: bool = option(
+        "May anyone upload?", False, refusal="fileUpload.enableForPublic must be a boolean value."
+    )
+    enable_for_anonymous_user: bool = option(
+        "May anonymous users upload?",
+        False,
+        refusal="fileUpload.enableForAnonymousUser must be a boolean value.",
+    )
+    enable_for_authenticated_user: bool = option(
+        "May users upload?", True, refusal="fileUpload.enableForAuthenticatedUser must be a boolean value."
+    )
+    file_extensions: tuple[str, ...] = option(
+        "Regular expressions of allowed extensions; `*` allows all. Default: all but what browsers run.",
+        _HARMLESS_EXTENSIONS,
+        refusal="fileUpload.fileExtensions must be an array.",
+    )
+    allowed_file_url_domains: tuple[str, ...] = option(
+        "Hosts that the `url` of a File value may name; `*.example.org` for subdomains.",
+        ("*",),
+        refusal="fileUpload.allowedFileUrlDomains must be an array.",
+    )
+
+    def __post_init__(self) -> None:
+        _require(
+            all(domain.strip() for domain in self.allowed_file_url_domains),
+            "fileUpload.allowedFileUrlDomains must contain only non-empty strings.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileDownload:
+    """Who may download."""
+
+    enable_for_public: bool = option(
+        "May anyone download?", True, refusal="fileDownload.enableForPublic must be a boolean value."
+    )
+    enable_for_anonymous_user: bool = option(
+        "May anonymous users download?",
+        True,
+        refusal="fileDownload.enableForAnonymousUser must be a boolean value.",
+    )
+    enable_for_authenticated_user: bool = option(
+        "May users download?",
+        True,
+        refusal="fileDownload.enableForAuthenticatedUser must be a boolean value.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdempotencyOptions:
+    """Which requests are done once, however often they arrive."""
+
+    paths: tuple[str, ...] = option(
+        "Regular expressions of paths below the mount, anchored at the start.",
+        (),
+        refusal="idempotency paths must be of an array of strings",
+    )
+    ttl: int = option(
+        "Seconds that a request id is remembered.",
+        300,
+        env="PARSE_SERVER_EXPERIMENTAL_IDEMPOTENCY_TTL",
+        refusal="idempotency TTL value must be a number",
+    )
+
+    def __post_init__(self) -> None:
+        _require(self.ttl > 0, "idempotency TTL value must be greater than 0 seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateLimit:
+    """At most `request_count` requests to `request_path` in each time window."""
+
+    request_path: str = option(
+        "Route pattern (`/classes/*path`).", refusal="rateLimit.requestPath must be a string"
+    )
+    request_time_window: float = option(
+        "Milliseconds.", refusal="rateLimit.requestTimeWindow must be a number"
+    )
+    request_count: int = option("Requests in the window.", refusal="rateLimit.requestCount must be a number")
+    request_methods: tuple[str, ...] | None = option("HTTP methods that count; default all.", None)
+    error_response_message: str = option(
+        "Text of the refusal.",
+        "Too many requests.",
+        refusal="rateLimit.errorResponseMessage must be a string",
+    )
+    include_internal_requests: bool = option(
+        "Count requests from 127.0.0.1, too.",
+        False,
+        refusal="rateLimit.includeInternalRequests must be a boolean",
+    )
+    include_master_key: bool = option("Count requests with the master key, too.", False)
+    zone: Literal["ip", "session", "user", "global"] = option(
+        "Who shares a counter.",
+        "ip",
+        refusal="rateLimit.zone must be one of global, session, user, or ip",
+    )
+    redis_url: str | None = option(
+        "Redis server that keeps the counters of several servers.", None, name="redisUrl"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeniedKeyword:
+    """A key, a value or a pair that requests may not contain: regular expressions, unanchored."""
+
+    key: str | None = option("Expression for the key.", None)
+    value: str | int | float | bool | None = option("Expression or exact value.", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseOptions:
+    """How the database is used."""
+
+    allow_public_explain: bool = option("May clients without master key use `explain`?", False)
+    schema_cache_ttl: float | None = option(
+        "Milliseconds after which schemas are read again; default: kept until a change.",
+        None,
+        name="schemaCacheTtl",
+        refusal="databaseOptions.schemaCacheTtl must be a number",
+    )
+    max_time_ms: int | None = option("Milliseconds that one query may take.", None)
+    max_pool_size: int | None = option("Most connections to MongoDB.", None)
+    min_pool_size: int | None = option("Connections to MongoDB that are kept open.", None)
+    max_staleness_seconds: int | None = option("Oldest replica that may be read.", None)
+    read_preference: str | None = option("Which MongoDB servers are read.", None)
+    retry_writes: bool | None = option("Does the MongoDB driver repeat failed writes?", None)
+    disable_index_field_validation: bool = option("May indexes name unknown fields?", False)
+    create_index_user_username: bool = option("Make the index on usernames.", True)
+    create_index_user_username_case_insensitive: bool = option("... and its case-insensitive twin.", True)
+    create_index_user_email: bool = option("Make the index on e-mail addresses.", True)
+    create_index_user_email_case_insensitive: bool = option("... and its case-insensitive twin.", True)
+    create_index_user_email_verify_token: bool = option("Make the index on verification tokens.", True)
+    create_index_user_password_reset_token: bool = option("Make the index on reset tokens.", True)
+    create_index_role_name: bool = option("Make the unique index on role names.", True)
+    create_index_auth_data_uniqueness: bool = option("Make the unique indexes on provider ids.", True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryOptions:
+    """Defaults of the aggregate route."""
+
+    aggregation_raw_values: bool = option("Values in the database's own form.", False)
+    aggregation_raw_field_names: bool = option("Names in the database's own form.", False)
+
+
+SchemaHook: TypeAlias = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaOptions:
+    """The application's classes, compared with the database at start."""
+
+    definitions: tuple[Mapping[str, Any], ...] = option("Classes in the form of the schema API.", ())
+    strict: bool = option("Does a failed change stop the server?", False)
+    delete_extra_fields: bool = option("Delete fields that no definition names. For development.", False)
+    recreate_modified_fields: bool = option(
+        "Delete and make fields anew whose type changed. For development.", False
+    )
+    lock_schemas: bool = option("Refuse every change of a schema at run time.", False)
+    keep_unknown_indexes: bool = option("Keep indexes that no definition names.", False)
+    before_migration: SchemaHook | None = option("Function to run before the comparison.", None)
+    after_migration: SchemaHook | None = option("Function to run after it.", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallationOptions:
+    """What happens to installations that share a device token."""
+
+    duplicate_device_token_action: Literal["delete", "update"] = option(
+        "Delete the older installation, or take its token away.",
+        "delete",
+        refusal="installation.duplicateDeviceTokenAction must be one of: 'delete', 'update'.",
+    )
+    duplicate_device_token_action_enforce_auth: bool = option(
+        "With the caller's rights instead of the master's.",
+        False,
+        refusal="installation.duplicateDeviceTokenActionEnforceAuth must be a boolean.",
+    )
+    duplicate_device_token_merge_priority: Literal["deviceToken", "installationId"] = option(
+        "Which row survives a merge.",
+        "deviceToken",
+        refusal="installation.duplicateDeviceTokenMergePriority must be one of: "
+        "'deviceToken', 'installationId'.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pages:
+    """The pages for e-mail verification and password reset."""
+
+    pages_endpoint: str = option("First segment of their paths.", "apps")
+    pages_path: str | None = option("Folder with own pages.", None)
+    enable_localization: bool = option("Serve pages in the reader's language.", False)
+    localization_json_path: str | None = option("File with translations.", None)
+    localization_fallback_locale: str = option("Language where a translation lacks.", "en")
+    placeholders: Mapping[str, Any] | Callable[..., Any] = option(
+        "Values for the pages; or a function.", dict,
+        refusal="Parse Server option pages.placeholders must be an object or a function.",
+    )  # fmt: skip
+    force_redirect: bool = option("Redirect always, also on GET.", False)
+    encode_page_param_headers: bool = option("Percent-encode the parameter headers.", False)
+    custom_urls: Mapping[str, str] = option("Own pages elsewhere, by name.", dict)
+    custom_routes: tuple[Mapping[str, Any], ...] = option("Own routes: method, path, handler.", ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomPages:
+    """Older form of own pages."""
+
+    invalid_link: str | None = option("Page for a bad link.", None)
+    invalid_verification_link: str | None = option("Page for a bad verification link.", None)
+    invalid_password_reset_link: str | None = option("Page for a bad reset link.", None)
+    expired_verification_link: str | None = option("Page for an expired verification link.", None)
+    link_send_success: str | None = option("Page after mailing a link.", None)
+    link_send_fail: str | None = option("Page after failing to.", None)
+    choose_password: str | None = option("Page with the new password's form.", None)
+    password_reset_success: str | None = option("Page after a reset.", None)
+    verify_email_success: str | None = option("Page after a verification.", None)
+    parse_frame_url: str | None = option("Page that frames the others.", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Security:
+    """The report about weak settings."""
+
+    enable_check: bool = option("Serve the report at `/security`.", False)
+    enable_check_log: bool = option("Write the report to the log at start.", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveQuery:
+    """Classes that clients can watch."""
+
+    class_names: tuple[str, ...] = option(
+        "Names, or regular expressions of names.", (), env="PARSE_SERVER_LIVEQUERY_CLASSNAMES"
+    )
+    redis_url: str | None = option(
+        "Redis server between several servers.", None, env="PARSE_SERVER_LIVEQUERY_REDIS_URL"
+    )
+    regex_timeout: int = option(
+        "Milliseconds for one regular expression.", 100, env="PARSE_SERVER_LIVEQUERY_REGEX_TIMEOUT"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveQueryServer:
+    """How LiveQuery connections are kept."""
+
+    key_pairs: Mapping[str, str] = option("Keys of which a client must show one.", dict)
+    websocket_timeout: int = option("Milliseconds between two pings.", 10_000)
+    cache_timeout: int = option("Milliseconds that a session token's user is remembered.", 5_000)
+    max_subscriptions: int = option("Most subscriptions of one connection.", 1_000)
+
+
+_DENIED_KEYWORDS = (
+    DeniedKeyword(key="_bsontype", value="Code"),
+    DeniedKeyword(key="constructor"),
+    DeniedKeyword(key="__proto__"),
+)
+
+
+def _protected_fields() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    return {"_User": {"*": ("email",)}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All options of one server."""
+
+    # --- Who we are, who may come in
+    app_id: str = option(
+        "The application's id.", env="PARSE_SERVER_APPLICATION_ID", refusal="You must provide an appId!"
+    )
+    app_name: str | None = option("Its name, in mails and pages.", None)
+    production: bool = option("Refuse generated, missing and weak keys.", False)
+    master_key: str = option("The key to everything.", refusal="You must provide a masterKey!")
+    master_key_ips: tuple[str, ...] = option("Addresses and networks it works from.", _LOCALHOST)
+    maintenance_key: str | None = option("The key to internal fields.", None)
+    maintenance_key_ips: tuple[str, ...] = option("Addresses and networks it works from.", _LOCALHOST)
+    read_only_master_key: str | None = option("The key to read everything.", None)
+    read_only_master_key_ips: tuple[str, ...] = option("Addresses and networks it works from.", _EVERYBODY)
+    rest_api_key: str | None = option("Key of REST clients.", None)
+    client_key: str | None = option("Key of Apple clients.", None)
+    javascript_key: str | None = option("Key of JavaScript clients.", None)
+    dot_net_key: str | None = option("Key of .NET and Unity clients.", None)
+    webhook_key: str | None = option("Key sent with webhook calls.", None)
+    file_key: str | None = option("Key for names of migrated files.", None)
+
+    # --- Where we are
+    host: str = option("Address to listen on.", "0.0.0.0")  # noqa: S104
+    port: int = option("Port to listen on.", 1337, env="PORT")
+    mount_path: str = option("Path below which the API lies.", "/parse")
+    server_url: str | None = option(
+        "URL of the API as this machine sees it.",
+        None,
+        env="PARSE_SERVER_URL",
+        refusal="You must provide a serverURL!",
+    )
+    public_server_url: str | None = option(
+        "URL of the API as clients see it.", None, env="PARSE_PUBLIC_SERVER_URL"
+    )
+    trust_proxy: tuple[str, ...] = option(
+        "Proxies (addresses, networks, `loopback`, `linklocal`, `uniquelocal`) whose `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` are believed.",
+        (),
+    )
+
+    # --- The door
+    allow_origin: tuple[str, ...] = option("Origins for CORS; default `*`.", ())
+    allow_headers: tuple[str, ...] = option(
+        "Further request headers for CORS.", (), refusal="Allow headers must be an array"
+    )
+    route_allow_list: tuple[str, ...] | None = option(
+        "Regular expressions of the only routes that clients may use.",
+        None,
+        refusal="Parse Server option routeAllowList must be an array of strings.",
+    )
+    max_upload_size: int = option("Largest request body (`20mb`).", 20 * 1024 * 1024)
+    enable_sanitized_error_response: bool = option(
+        "Tell refused callers `Permission denied` and no more.", True
+    )
+    request_complexity: RequestComplexity = option("Limits on one request.", RequestComplexity)
+    request_keyword_denylist: tuple[DeniedKeyword, ...] = option(
+        "Keys and values that requests may not contain.",
+        _DENIED_KEYWORDS,
+        refusal="Parse Server option requestKeywordDenylist must be an array.",
+    )
+    idempotency_options: IdempotencyOptions = option(
+        "Requests that are done once.",
+        IdempotencyOptions,
+        env="PARSE_SERVER_EXPERIMENTAL_IDEMPOTENCY_OPTIONS",
+    )
+    rate_limit: tuple[RateLimit, ...] = option(
+        "Limits on how often.", (), refusal="rateLimit must be an array or object"
+    )
+
+    # --- Data
+    database_uri: str = option(
+        "`sqlite:///path/to/file` (embedded), `sqlite://` (in memory), `mongodb://...` or `mongodb+srv://...`.",
+        "sqlite:///./data/parse.sqlite3",
+    )
+    database_options: DatabaseOptions = option("How the database is used.", DatabaseOptions)
+    collection_prefix: str = option("Prefix of every collection's name.", "")
+    schema: SchemaOptions = option("The application's classes.", SchemaOptions)
+    allow_client_class_creation: bool = option("May clients make classes?", False)
+    allow_custom_object_id: bool = option("May clients choose object ids?", False)
+    object_id_size: int = option("Length of generated object ids.", 10)
+    default_limit: int = option(
+        "Rows of a query that names no limit.", 100, refusal="Default limit must be a number."
+    )
+    max_limit: int | None = option("Most rows of any query.", None)
+    query: QueryOptions = option("Defaults of the aggregate route.", QueryOptions)
+    allow_aggregation_for_read_only_master_key: bool = option("May the read-only key aggregate?", True)
+    protected_fields: Mapping[str, Mapping[str, tuple[str, ...]]] = option(
+        "Class to group to fields that the group cannot see.", _protected_fields
+    )
+    protected_fields_owner_exempt: bool = option("Do users see their own row whole?", True)
+    protected_fields_trigger_exempt: bool = option("Do triggers see rows whole?", False)
+    protected_fields_save_response_exempt: bool = option("Do answers to writes stay whole?", True)
+    user_sensitive_fields: tuple[str, ...] = option("Older form of protected fields of `_User`.", ())
+    cache_ttl: float = option("Milliseconds that sessions and roles are remembered.", 5_000)
+    cache_max_size: int = option("Most remembered sessions and roles.", 10_000)
+
+    # --- Users
+    enable_anonymous_users: bool = option(
+        "Allow anonymous users.", True, env="PARSE_SERVER_ENABLE_ANON_USERS"
+    )
+    enforce_private_users: bool = option("Are new users hidden from others?", True)
+    convert_email_to_lowercase: bool = option("Store e-mail addresses in lower case.", False)
+    convert_username_to_lowercase: bool = option("Store usernames in lower case.", False)
+    enable_collation_case_comparison: bool = option("Leave case rules to the database.", False)
+    auth: Mapping[str, Mapping[str, Any]] = option(
+        "Login providers by name.", dict, env="PARSE_SERVER_AUTH_PROVIDERS"
+    )
+    allow_expired_auth_data_token: bool = option("Skip validating unchanged provider data.", False)
+    enable_insecure_auth_adapters: bool = option("Allow provider logins by id and token alone.", False)
+    password_policy: PasswordPolicy | None = option("Rules for passwords.", None)
+    account_lockout: AccountLockout | None = option("When wrong passwords lock an account.", None)
+    session_length: float = option(
+        "Seconds that a session lasts.", 31_536_000, refusal="Session length must be a valid number."
+    )
+    expire_inactive_sessions: bool = option("Do sessions end at all?", True)
+    extend_session_on_use: bool = option(
+        "Prolong sessions in use.", False, refusal="extendSessionOnUse must be a boolean value"
+    )
+    revoke_session_on_password_reset: bool = option(
+        "Does a new password end all sessions?",
+        True,
+        refusal="revokeSessionOnPasswordReset must be a boolean value",
+    )
+
+    # --- Mail and pages
+    verify_user_emails: Switch = option("Must users verify their e-mail address?", False)
+    send_user_email_verification: Switch = option("Mail the verification link?", True)
+    prevent_login_with_unverified_email: Switch = option("Refuse their login until then?", False)
+    prevent_signup_with_unverified_email: bool = option("Refuse the signup itself?", False)
+    email_verify_token_validity_duration: float | None = option(
+        "Seconds that a verification link is good for.",
+        None,
+        refusal="Email verify token validity duration must be a valid number.",
+    )
+    email_verify_token_reuse_if_valid: bool = option(
+        "Mail the same token again while it is valid.",
+        False,
+        refusal="emailVerifyTokenReuseIfValid must be a boolean value",
+    )
+    email_verify_success_on_invalid_email: bool = option(
+        "Answer for unknown addresses as for known ones.",
+        True,
+        refusal="emailVerifySuccessOnInvalidEmail must be a boolean value",
+    )
+    smtp_url: str | None = option(
+        "Mail server: `smtp://user:password@host:587`; `console:` prints mails.", None
+    )
+    mail_from: str = option("Sender of mails.", "")
+    pages: Pages = option("The pages.", Pages)
+    custom_pages: CustomPages = option(
+        "Older form of own pages.", CustomPages, refusal="Parse Server option customPages must be an object."
+    )
+
+    # --- Files
+    files_url: str | None = option(
+        "Where files lie: `database:` (default), `file:///folder` or `s3://bucket/prefix`.", None
+    )
+    file_upload: FileUpload = option(
+        "Who may upload what.",
+        FileUpload,
+        env="PARSE_SERVER_FILE_UPLOAD_OPTIONS",
+        refusal="fileUpload must be an object value.",
+    )
+    file_download: FileDownload = option(
+        "Who may download.",
+        FileDownload,
+        env="PARSE_SERVER_FILE_DOWNLOAD_OPTIONS",
+        refusal="fileDownload must be an object value.",
+    )
+    preserve_file_name: bool = option("Store files without a random prefix.", False)
+    encryption_key: str | None = option("Encrypts stored files.", None)
+
+    # --- Cloud code, push, LiveQuery, GraphQL
+    cloud: str | None = option("Module whose `register(cloud)` defines the hooks.", None)
+    push: Mapping[str, Any] | None = option("Push senders by platform.", None)
+    scheduled_push: bool = option("Keep pushes with a future time.", False)
+    installation: InstallationOptions = option(
+        "Installations that share a device token.", InstallationOptions
+    )
+    live_query: LiveQuery | None = option("Classes that clients can watch.", None)
+    live_query_server_options: LiveQueryServer = option(
+        "How LiveQuery connections are kept.", LiveQueryServer, env="PARSE_SERVER_LIVE_QUERY_SERVER_OPTIONS"
+    )
+    redis_url: str | None = option("Redis server that several servers share.", None)
+    mount_graphql: bool = option("Serve GraphQL.", False)
+    graphql_path: str = option("Where GraphQL lies.", "/graphql")
+    graphql_public_introspection: bool = option("May everybody read the GraphQL schema?", False)
+    mount_playground: bool = option("Serve the GraphQL playground. For development.", False)
+    playground_path: str = option("Where the playground lies.", "/playground")
+
+    # --- Watching the server
+    security: Security = option("The report about weak settings.", Security)
+    log_level: str = option("`debug`, `info`, `warning` or `error`.", "info")
+    json_logs: bool = option("Log lines as JSON.", False, env="JSON_LOGS")
+    silent: bool = option("Log nothing.", False, env="SILENT")
+    verbose: bool = option("Log at level `debug`.", False, env="VERBOSE")
+
+    def __post_init__(self) -> None:
+        for check in _CHECKS:
+            check(self)
+
+    @property
+    def client_keys(self) -> Mapping[str, str]:
+        """The configured client keys by option name; if there is one, a client must show one."""
+        keys = {
+            "restAPIKey": self.rest_api_key,
+            "clientKey": self.client_key,
+            "javascriptKey": self.javascript_key,
+            "dotNetKey": self.dot_net_key,
+        }
+        return {name: key for name, key in keys.items() if key}
+
+    @property
+    def is_embedded(self) -> bool:
+        """Does the database live inside of this process?"""
+        return self.database_uri.startswith("sqlite:")
+
+
+def wire_name(field_name: str) -> str:
+    """Spell a field's name as parse-server spells the option."""
+    first, *rest = field_name.split("_")
+    acronyms = {"api": "API", "uri": "URI", "url": "URL", "ttl": "TTL", "ms": "MS", "graphql": "GraphQL"}
+    head = "graphQL" if first == "graphql" else first
+    return head + "".join(acronyms.get(part, part.capitalize()) for part in rest)
+
+
+# --- What no type can say ---------------------------------------------------------------------------------
+
+
+def _require(condition: bool, refusal: str) -> None:
+    if not condition:
+        raise SettingsError(refusal)
+
+
+def _check_keys(settings: Settings) -> None:
+    _require(bool(settings.app_id), "You must provide an appId!")
+    _require(bool(settings.master_key), "You must provide a masterKey!")
+    _require(
+        settings.master_key != settings.read_only_master_key,
+        "masterKey and readOnlyMasterKey should be different",
+    )
+    _require(
+        settings.master_key != settings.maintenance_key, "masterKey and maintenanceKey should be different"
+    )
+    for name in ("master_key", "maintenance_key", "read_only_master_key"):
+        key = getattr(settings, name)
+        weak = key is not None and (len(key) < 16 or len(set(key)) < 8 or key == settings.app_id)
+        _require(
+            not (settings.production and weak),
+            f"{wire_name(name)} is too weak for production: use at least 16 random characters",
+        )
+
+
+def _check_addresses(settings: Settings) -> None:
+    for name in ("master_key_ips", "maintenance_key_ips", "read_only_master_key_ips"):
+        for address in getattr(settings, name):
+            ip = address.split("/")[0]
+            _require(
+                _is_address(ip) and _is_network(address),
+                f'The Parse Server option "{wire_name(name)}" contains an invalid IP address "{ip}".',
+            )
+    for proxy in settings.trust_proxy:
+        known = proxy in ("loopback", "linklocal", "uniquelocal") or _is_network(proxy)
+        _require(known, f'trustProxy wants addresses or networks of proxies, not "{proxy}"')
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_urls(settings: Settings) -> None:
+    url = settings.public_server_url
+    _require(
+        url is None or url.startswith(("http://", "https://")),
+        "The option publicServerURL must be a valid URL starting with http:// or https://.",
+    )
+    _require(settings.mount_path.startswith("/"), "mountPath must start with /")
+    _require(
+        settings.database_uri.startswith(("sqlite:", "mongodb://", "mongodb+srv://")),
+        "databaseURI must start with sqlite:, mongodb:// or mongodb+srv://",
+    )
+
+
+def _check_numbers(settings: Settings) -> None:
+    _require(
+        not settings.expire_inactive_sessions or settings.session_length > 0,
+        "Session length must be a value greater than 0.",
+    )
+    _require(settings.default_limit > 0, "Default limit must be a value greater than 0.")
+    _require(
+        settings.max_limit is None or settings.max_limit > 0, "Max limit must be a value greater than 0."
+    )
+    _require(0 <= settings.port < 65536, "port must be between 0 and 65535")
+    _require(settings.object_id_size > 0, "objectIdSize must be a value greater than 0")
+    _require(settings.max_upload_size > 0, "maxUploadSize must be a size such as 20mb")
+
+
+def _check_lists(settings: Settings) -> None:
+    _require(
+        all(header.strip() for header in settings.allow_headers),
+        "Allow headers must not contain empty strings",
+    )
+    for pattern in settings.route_allow_list or ():
+        _require(
+            _is_pattern(pattern),
+            f'Parse Server option routeAllowList contains an invalid regex pattern: "{pattern}".',
+        )
+    for pattern in settings.idempotency_options.paths:
+        _require(_is_pattern(pattern), f'idempotency paths contain an invalid regex pattern: "{pattern}"')
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
+
+
+def _check_mail(settings: Settings) -> None:
+    duration = settings.email_verify_token_validity_duration
+    if settings.verify_user_emails is False:
+        return
+    _require(
+        isinstance(settings.app_name, str),
+        "An app name is required for e-mail verification and password resets.",
+    )
+    _require(
+        settings.public_server_url is not None,
+        "A public server url is required for e-mail verification and password resets.",
+    )
+    _require(
+        duration is None or duration > 0,
+        "Email verify token validity duration must be a value greater than 0.",
+    )
+    _require(
+        not settings.email_verify_token_reuse_if_valid or bool(duration),
+        "You cannot use emailVerifyTokenReuseIfValid without emailVerifyTokenValidityDuration",
+    )
+
+
+_CHECKS: tuple[Callable[[Settings], None], ...] = (
+    _check_keys,
+    _check_numbers,
+    _check_addresses,
+    _check_urls,
+    _check_lists,
+    _check_mail,
+)
