@@ -1,0 +1,51 @@
+"""Lists of internet addresses: does an address belong to one of these networks?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+NAMED = {
+    "loopback": ("127.0.0.0/8", "::1/128"),
+    "linklocal": ("169.254.0.0/16", "fe80::/10"),
+    "uniquelocal": ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
+}
+"""Groups that a list may name instead of writing them out."""
+
+# Parse quirk: these mean "everybody", although they are single addresses (test_key_addresses).
+EVERYBODY = {"0.0.0.0": "0.0.0.0/0", "::": "::/0", "::0": "::/0"}  # noqa: S104
+
+
+class Networks:
+    """Addresses, networks in CIDR notation and named groups. An IPv4 address never matches an IPv6 network."""
+
+    def __init__(self, members: Iterable[str]) -> None:
+        texts = [text for member in members for text in NAMED.get(member, (EVERYBODY.get(member, member),))]
+        self._networks = [ip_network(text, strict=False) for text in texts]
+        self._known: dict[str, bool] = {}
+
+    def __contains__(self, address: str) -> bool:
+        found = self._known.get(address)
+        if found is None:
+            found = self._holds(address)
+            if len(self._known) < 10_000:  # the same few addresses ask again and again
+                self._known[address] = found
+        return found
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def _holds(self, address: str) -> bool:
+        parsed = parse_address(address)
+        return parsed is not None and any(parsed in network for network in self._networks)
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """Read an address; an IPv4 address dressed as IPv6 counts as IPv4. None if it is no address."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
