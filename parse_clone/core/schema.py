@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 
+from parse_clone.core.class_permissions import ClassRules, compile_permissions
 from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.names import JoinTable as JoinTable
 
 TypeName: TypeAlias = Literal[
     "String",
@@ -77,19 +79,21 @@ class ClassSchema:
     @cached_property
     def relations(self) -> Mapping[str, str]:
         """Relation fields and their target classes."""
-        return {n: f.type.target for n, f in self.fields.items() if f.type.name == "Relation" and f.type.target}
+        return {
+            name: field.type.target
+            for name, field in self.fields.items()
+            if field.type.name == "Relation" and field.type.target
+        }
 
+    @cached_property
+    def rules(self) -> ClassRules:
+        """The class-level permissions, compiled."""
+        return compile_permissions(self.name, self.permissions)
 
-@dataclass(frozen=True, slots=True)
-class JoinTable:
-    """The links of one relation field."""
-
-    class_name: str
-    field: str
-
-    @property
-    def name(self) -> str:
-        return f"_Join:{self.field}:{self.class_name}"
+    @cached_property
+    def constrained(self) -> Mapping[str, Field]:
+        """The fields with a default or a demand for a value."""
+        return {name: field for name, field in self.fields.items() if field.required or field.has_default}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,380 @@
+"""Parse's values in wire form: build, recognise, normalise and compare them; the scans of untrusted JSON.
+
+A client decides how deep its JSON is, so nothing here recurses.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from math import isfinite
+from typing import TypeGuard
+from urllib.parse import urlsplit
+
+from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.errors import ErrorCode, ParseError
+
+# --- Dates -------------------------------------------------------------------------------------------------
+
+
+def encode_date(moment: datetime) -> str:
+    """Write a moment (naive: UTC) as `2026-01-05T10:00:00.123Z`."""
+    if moment.tzinfo is not None and moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
+
+
+def decode_date(text: str) -> datetime:
+    """Read an ISO text as an aware moment in UTC, cut to milliseconds; raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    elif moment.tzinfo is not UTC:
+        try:
+            moment = moment.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError(f"{text} lies outside of the calendar") from error
+    surplus = moment.microsecond % 1000
+    return moment.replace(microsecond=moment.microsecond - surplus) if surplus else moment
+
+
+def date_value(moment: datetime) -> JsonObject:
+    """Wrap a moment as a Date."""
+    return {"__type": "Date", "iso": encode_date(moment)}
+
+
+def moment_of(value: Json) -> datetime | None:
+    """The moment of a Date, or None if the value is no valid Date."""
+    if not (isinstance(value, dict) and value.get("__type") == "Date"):
+        return None
+    iso = value.get("iso")
+    if not isinstance(iso, str):
+        return None
+    try:
+        return decode_date(iso)
+    except ValueError:
+        return None
+
+
+# --- Builders and recognisers ------------------------------------------------------------------------------
+
+
+def pointer(class_name: str, object_id: str) -> JsonObject:
+    """Point to an object."""
+    return {"__type": "Pointer", "className": class_name, "objectId": object_id}
+
+
+def relation(class_name: str) -> JsonObject:
+    """The value that stands for a relation field in an answer."""
+    return {"__type": "Relation", "className": class_name}
+
+
+def geo_point(latitude: float, longitude: float) -> JsonObject:
+    """Wrap degrees as a GeoPoint."""
+    return {"__type": "GeoPoint", "latitude": latitude, "longitude": longitude}
+
+
+def bytes_value(content: bytes) -> JsonObject:
+    """Wrap bytes."""
+    return {"__type": "Bytes", "base64": b64encode(content).decode("ascii")}
+
+
+def file_value(name: str, url: str | None = None) -> JsonObject:
+    """Wrap a file's stored name; the url is added where an answer is written."""
+    return {"__type": "File", "name": name} if url is None else {"__type": "File", "name": name, "url": url}
+
+
+def is_number(value: Json) -> TypeGuard[int | float]:
+    """Is this a finite number (a boolean is none)?"""
+    return type(value) is int or (type(value) is float and isfinite(value))
+
+
+def is_typed(value: Json, type_name: str) -> TypeGuard[JsonObject]:
+    """Is this a value with that `__type`?"""
+    return isinstance(value, dict) and value.get("__type") == type_name
+
+
+def is_pointer(value: Json, class_name: str | None = None) -> TypeGuard[JsonObject]:
+    """Is this a complete pointer (to that class)?"""
+    return (
+        isinstance(value, dict)
+        and value.get("__type") == "Pointer"
+        and isinstance(value.get("objectId"), str)
+        and (
+            isinstance(value.get("className"), str)
+            if class_name is None
+            else value.get("className") == class_name
+        )
+    )
+
+
+def decode_bytes(value: JsonObject) -> bytes:
+    """The content of a Bytes value; raises ValueError."""
+    text = value.get("base64")
+    if not isinstance(text, str):
+        raise ValueError("base64 must be a text")
+    try:
+        return b64decode(text + "=" * (-len(text) % 4))
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error
+
+
+# --- Normal forms ------------------------------------------------------------------------------------------
+
+
+def normal_value(value: Json) -> Json:
+    """Bring a field's new value into the form in which it is stored.
+
+    Raises 111 for a bad `__type`, 107 for a polygon without area, 121 for forbidden nested keys.
+    """
+    if isinstance(value, dict):
+        type_name = value.get("__type")
+        return _normal_typed(value, type_name) if type_name else _normal_nested(value)
+    return _normal_nested(value) if isinstance(value, list) else value
+
+
+def _normal_typed(value: JsonObject, type_name: Json) -> JsonObject:
+    found: JsonObject | None = None
+    match type_name:
+        case "Date":
+            moment = moment_of(value)
+            found = None if moment is None else date_value(moment)
+        case "Pointer":
+            found = _normal_pointer(value)
+        case "Relation":
+            target = value.get("className")
+            found = relation(target) if target and isinstance(target, str) else None
+        case "GeoPoint":
+            latitude, longitude = value.get("latitude"), value.get("longitude")
+            if is_number(latitude) and is_number(longitude):
+                found = geo_point(latitude, longitude)
+        case "Polygon":
+            found = _normal_polygon(value.get("coordinates"))
+        case "File":
+            name = value.get("name")
+            found = file_value(name) if name and isinstance(name, str) else None
+        case "Bytes":
+            found = _normal_bytes(value)
+    if found is None:
+        raise ParseError(ErrorCode.INCORRECT_TYPE, f"This is not a valid {type_name}")
+    return found
+
+
+def _normal_pointer(value: JsonObject) -> JsonObject | None:
+    class_name, object_id = value.get("className"), value.get("objectId")
+    if isinstance(class_name, str) and isinstance(object_id, str) and class_name and object_id:
+        return pointer(class_name, object_id)
+    return None
+
+
+def _normal_bytes(value: JsonObject) -> JsonObject | None:
+    try:
+        content = decode_bytes(value)
+    except ValueError:
+        return None
+    return bytes_value(content) if content else None
+
+
+def _normal_polygon(coordinates: Json) -> JsonObject | None:
+    if not isinstance(coordinates, list):
+        return None
+    ring: list[Json] = []
+    for pair in coordinates:
+        if not (isinstance(pair, list) and len(pair) == 2 and is_number(pair[0]) and is_number(pair[1])):
+            return None
+        ring.append(list(pair))
+    return {"__type": "Polygon", "coordinates": closed_ring(ring)}
+
+
+def closed_ring(ring: Sequence[Json]) -> list[Json]:
+    """Close a ring of `[latitude, longitude]` pairs; raises 107 where it encloses nothing."""
+    if len({tuple(pair) for pair in ring if isinstance(pair, list)}) < 3:
+        raise ParseError(ErrorCode.INVALID_JSON, "GeoJSON: Loop must have at least 3 different vertices")
+    return [*ring, ring[0]] if ring[0] != ring[-1] else list(ring)
+
+
+def _normal_nested(value: JsonObject | list[Json]) -> Json:
+    """Copy a container; its nested Dates and Pointers in normal form, its keys checked (121)."""
+    root: list[Json] = [value]
+    open_places: list[tuple[list[Json], int] | tuple[JsonObject, str]] = [(root, 0)]
+    while open_places:
+        container, place = open_places.pop()
+        found = container[place]  # type: ignore[index]
+        if isinstance(found, list):
+            items = found.copy()
+            open_places.extend((items, i) for i, item in enumerate(items) if isinstance(item, dict | list))
+            container[place] = items  # type: ignore[index]
+        elif isinstance(found, dict):
+            copy = _normal_member(found)
+            open_places.extend((copy, key) for key, item in copy.items() if isinstance(item, dict | list))
+            container[place] = copy  # type: ignore[index]
+    return root[0]
+
+
+def _normal_member(value: JsonObject) -> JsonObject:
+    for key in value:
+        if "$" in key or "." in key:
+            raise ParseError(
+                ErrorCode.INVALID_NESTED_KEY, "Nested keys should not contain the '$' or '.' characters"
+            )
+    match value.get("__type"):
+        case "Date":
+            moment = moment_of(value)
+            return value.copy() if moment is None else date_value(moment)
+        case "Pointer":
+            return _normal_pointer(value) or value.copy()
+        case _:
+            return value.copy()
+
+
+# --- Equality ----------------------------------------------------------------------------------------------
+
+_UNORDERED = {
+    "Pointer": ("className", "objectId"),
+    "GeoPoint": ("latitude", "longitude"),
+    "Polygon": ("coordinates",),
+    "File": ("name",),
+    "Bytes": ("base64",),
+}
+
+
+def same_value(left: Json, right: Json) -> bool:
+    """Are two values equal as Parse compares them?
+
+    Types count (`true` is not 1, but 1 is 1.0); Dates by their moment, other typed values by what they name;
+    plain objects key by key **in order**.
+    """
+    open_pairs = [(left, right)]
+    while open_pairs:
+        a, b = open_pairs.pop()
+        if isinstance(a, dict):
+            if not isinstance(b, dict):
+                return False
+            type_name = a.get("__type")
+            if type_name != b.get("__type"):
+                return False
+            if type_name == "Date":
+                if a.get("iso") != b.get("iso") and (moment_of(a) is None or moment_of(a) != moment_of(b)):
+                    return False
+            elif isinstance(type_name, str) and type_name in _UNORDERED:
+                open_pairs.extend((a.get(key), b.get(key)) for key in _UNORDERED[type_name])
+            elif list(a) != list(b):
+                return False
+            else:
+                open_pairs.extend(zip(a.values(), b.values(), strict=True))
+        elif isinstance(a, list):
+            if not isinstance(b, list) or len(a) != len(b):
+                return False
+            open_pairs.extend(zip(a, b, strict=True))
+        elif isinstance(a, bool) or isinstance(b, bool):
+            if a is not b:
+                return False
+        elif isinstance(b, dict | list) or a != b:
+            return False
+    return True
+
+
+def contains_value(values: Sequence[Json], wanted: Json) -> bool:
+    """Is one of the values the same as the wanted one?"""
+    return any(same_value(value, wanted) for value in values)
+
+
+# --- Scans of untrusted JSON -------------------------------------------------------------------------------
+
+
+def members(value: Json) -> Iterator[tuple[str, Json]]:
+    """Walk every key and value at any depth; elements of arrays have the key ""."""
+    open_values = [value]
+    while open_values:
+        found = open_values.pop()
+        if isinstance(found, dict):
+            for key, item in found.items():
+                yield key, item
+                if isinstance(item, dict | list):
+                    open_values.append(item)
+        elif isinstance(found, list):
+            for item in found:
+                yield "", item
+                if isinstance(item, dict | list):
+                    open_values.append(item)
+
+
+DEFAULT_KEYWORD_DENYLIST: tuple[Mapping[str, Json], ...] = (
+    {"key": "_bsontype", "value": "Code"},
+    {"key": "constructor"},
+    {"key": "__proto__"},
+)
+
+
+@dataclass(frozen=True, eq=False)
+class KeywordDenylist:
+    """`requestKeywordDenylist`, compiled once. A rule names a key, a value or both; texts are regular
+    expressions, found anywhere in a key or text."""
+
+    rules: tuple[Mapping[str, Json], ...] = DEFAULT_KEYWORD_DENYLIST
+
+    @cached_property
+    def _compiled(self) -> list[tuple[re.Pattern[str] | None, Json, bool, str]]:
+        return [
+            (
+                re.compile(str(rule["key"])) if "key" in rule else None,
+                rule.get("value"),
+                "value" in rule,
+                json.dumps(rule, separators=(",", ":"), ensure_ascii=False),
+            )
+            for rule in self.rules
+        ]
+
+    @cached_property
+    def _suspicious_key(self) -> re.Pattern[str]:
+        """Finds every key that some rule could refuse: most requests need nothing else."""
+        return re.compile("|".join(f"(?:{key.pattern})" if key else "" for key, _, _, _ in self._compiled))
+
+    def check(self, value: Json) -> None:
+        """Refuse JSON that holds a denied keyword at any depth (105)."""
+        if not self.rules:
+            return
+        is_suspicious = self._suspicious_key.search
+        for key, item in members(value):
+            if is_suspicious(key):
+                self._check_member(key, item)
+
+    def _check_member(self, key: str, item: Json) -> None:
+        for pattern, denied, names_value, text in self._compiled:
+            if (pattern is None or pattern.search(key)) and (not names_value or _matches_rule(item, denied)):
+                raise ParseError(ErrorCode.INVALID_KEY_NAME, f"Prohibited keyword in request data: {text}.")
+
+
+def _matches_rule(item: Json, denied: Json) -> bool:
+    if isinstance(item, str) and isinstance(denied, str):
+        return re.search(denied, item) is not None
+    return same_value(item, denied)
+
+
+def check_file_domains(value: Json, allowed: Sequence[str]) -> None:
+    """Refuse a File at any depth whose url points to a host that is not allowed (130)."""
+    if "*" in allowed:
+        return
+    for _, item in [("", value), *members(value)]:
+        url = item.get("url") if is_typed(item, "File") else None
+        if isinstance(url, str) and url:
+            _check_host(url, allowed)
+
+
+def _check_host(url: str, allowed: Sequence[str]) -> None:
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        host = None
+    if not host:
+        raise ParseError(ErrorCode.FILE_SAVE_ERROR, "Invalid file URL.")
+    for entry in allowed:
+        if host == entry or (entry.startswith("*.") and host.endswith(entry[1:])):
+            return
+    raise ParseError(ErrorCode.FILE_SAVE_ERROR, f"File URL domain '{host}' is not allowed.")
