@@ -94,5 +94,9 @@ class DuplicateValue(ParseError):
         self.field = field
 
 
+class Unauthorized(Exception):
+    """The caller may not talk to this server at all: HTTP 403 `{"error": "unauthorized"}`, no code, no reason."""
+
+
 class SettingsError(Exception):
     """The server cannot start with these settings; the text names the option and what it wants."""

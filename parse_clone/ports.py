@@ -143,7 +143,9 @@ class AuthProvider(Protocol):
 
     async def challenge(
         self, challenge_data: JsonObject, auth_data: JsonObject | None, request: ProviderRequest
-    ) -> Json: ...
+    ) -> Json:
+        """None: this provider has no challenges."""
+        ...
 
 
 class Mailer(Protocol):
@@ -173,4 +175,6 @@ class Ids(Protocol):
 class PasswordHasher(Protocol):
     async def hash(self, password: str) -> str: ...
 
-    async def verify(self, password: str, hashed: str) -> bool: ...
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """Without a hash (nobody's password) the answer is no, after the same time."""
+        ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from parse_clone.core.json_types import JsonObject
@@ -13,12 +13,17 @@ Value = TypeVar("Value")
 
 
 class TimedCache(Generic[Value]):
-    """Least recently stored goes first; an entry lives `ttl` seconds. Values are shared: never change one."""
+    """Least recently stored goes first; an entry lives `ttl` seconds. Values are shared: never change one.
+
+    `drops` counts what was forgotten. Whoever reads the database to fill the cache notes it before, and hands
+    it to `put`: a value read before a drop may be the outdated one, and is not stored.
+    """
 
     def __init__(self, ttl: float, max_size: int) -> None:
         self._ttl = ttl
         self._max_size = max_size
         self._entries: OrderedDict[str, tuple[float, Value]] = OrderedDict()
+        self.drops = 0
 
     def get(self, key: str) -> Value | None:
         """The value, or None if it is absent or too old."""
@@ -30,8 +35,10 @@ class TimedCache(Generic[Value]):
             return None
         return entry[1]
 
-    def put(self, key: str, value: Value) -> None:
-        """Store a value."""
+    def put(self, key: str, value: Value, drops: int | None = None) -> None:
+        """Store a value, unless something was dropped since `drops` was noted."""
+        if drops is not None and drops != self.drops:
+            return
         self._entries[key] = (time.monotonic() + self._ttl, value)
         self._entries.move_to_end(key)
         if len(self._entries) > self._max_size:
@@ -39,25 +46,65 @@ class TimedCache(Generic[Value]):
 
     def drop(self, key: str) -> None:
         """Forget one value."""
+        self.drops += 1
         self._entries.pop(key, None)
 
     def drop_where(self, outdated: Callable[[Value], bool]) -> None:
         """Forget every value that the test names."""
+        self.drops += 1
         for key in [key for key, (_, value) in self._entries.items() if outdated(value)]:
             del self._entries[key]
 
     def clear(self) -> None:
         """Forget everything."""
+        self.drops += 1
         self._entries.clear()
 
 
 class Caches:
-    """Session token to (session, user); user id to role names; the global config."""
+    """Session token to (session, user); user id to role names; the global config.
+
+    `invalidate_...` forgets here and tells the listeners, who tell the other processes; there `forget` is
+    called with the same message.
+    """
 
     def __init__(self, ttl: float, max_size: int) -> None:
         self.sessions: TimedCache[tuple[JsonObject, JsonObject]] = TimedCache(ttl, max_size)
         self.roles: TimedCache[tuple[str, ...]] = TimedCache(ttl, max_size)
         self.config: TimedCache[JsonObject] = TimedCache(ttl, 1)
+        self._listeners: list[Callable[[str], Awaitable[None]]] = []
+
+    def on_invalidation(self, listener: Callable[[str], Awaitable[None]]) -> None:
+        """Call `listener` with a message for every invalidation made here."""
+        self._listeners.append(listener)
+
+    async def invalidate_user(self, user_id: str) -> None:
+        """A user, or what he may do, has changed: his sessions and his roles."""
+        await self._invalidate(f"user {user_id}")
+
+    async def invalidate_roles(self) -> None:
+        """Some role has changed."""
+        await self._invalidate("roles")
+
+    async def invalidate_config(self) -> None:
+        """The global config has changed."""
+        await self._invalidate("config")
+
+    async def _invalidate(self, message: str) -> None:
+        self.forget(message)
+        for listener in self._listeners:
+            await listener(message)
+
+    def forget(self, message: str) -> None:
+        """Forget what an invalidation names: `user <id>`, `roles` or `config`."""
+        subject, _, name = message.partition(" ")
+        match subject:
+            case "user":
+                self.drop_user(name)
+            case "roles":
+                self.roles.clear()
+            case "config":
+                self.config.clear()
 
     def drop_user(self, user_id: str) -> None:
         """Forget what is known about a user: his sessions and his roles."""
