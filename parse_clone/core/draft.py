@@ -13,7 +13,11 @@ class Draft:
     """
 
     def __init__(
-        self, class_name: str, object_id: str | None, original: JsonObject | None, operations: dict[str, Operation]
+        self,
+        class_name: str,
+        object_id: str | None,
+        original: JsonObject | None,
+        operations: dict[str, Operation],
     ) -> None:
         self.class_name = class_name
         self.object_id = object_id

@@ -9,7 +9,13 @@ from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import JsonObject
 from parse_clone.services.objects.delete import DELETE_STEPS, walk_delete
 from parse_clone.services.objects.find import FIND_STEPS, walk_find
-from parse_clone.services.objects.requests import DeleteRequest, FindAnswer, FindRequest, SaveAnswer, SaveRequest
+from parse_clone.services.objects.requests import (
+    DeleteRequest,
+    FindAnswer,
+    FindRequest,
+    SaveAnswer,
+    SaveRequest,
+)
 from parse_clone.services.objects.save import SAVE_STEPS, walk_save
 from parse_clone.services.toolbox import Toolbox
 

@@ -6,8 +6,10 @@ A transaction is `replace(toolbox, storage=...)`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from parse_clone.core.class_permissions import FieldProtection
+from parse_clone.core.values import KeywordDenylist
 from parse_clone.ports import AuthProvider, Clock, FileStore, Ids, Mailer, PasswordHasher, Storage
 from parse_clone.services.caches import Caches
 from parse_clone.services.catalog import SchemaCatalog
@@ -32,3 +34,5 @@ class Toolbox:
     auth_providers: Mapping[str, AuthProvider]
     files: FileStore | None = None
     mailer: Mailer | None = None
+    keywords: KeywordDenylist = field(default_factory=KeywordDenylist)
+    protection: FieldProtection = field(default_factory=FieldProtection)

@@ -10,11 +10,12 @@ from dataclasses import replace
 
 import structlog
 
+from parse_clone.core.acl import normalize_acl
 from parse_clone.core.context import Privilege, RequestContext
 from parse_clone.core.draft import Draft
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.matcher import matches
-from parse_clone.core.names import check_new_class_name
+from parse_clone.core.names import JoinTable, is_class_name
 from parse_clone.core.operations import (
     ChangeRelation,
     Delete,
@@ -23,13 +24,15 @@ from parse_clone.core.operations import (
     Set,
     decode_operations,
     echo,
+    field_operations,
     initial_values,
+    relation_changes,
 )
-from parse_clone.core.permissions import authorize, check_class_access, default_acl, normalize_acl, row_condition
+from parse_clone.core.permissions import authorize, check_class_access, class_default_acl, row_condition
 from parse_clone.core.query import Page, all_of, object_id_is
-from parse_clone.core.schema import ClassSchema, JoinTable, apply_defaults, check_types
-from parse_clone.core.system_classes import with_system_fields
-from parse_clone.core.values import check_keywords, encode_date
+from parse_clone.core.schema import ClassSchema, apply_defaults, check_types
+from parse_clone.core.system_classes import new_schema
+from parse_clone.core.values import encode_date
 from parse_clone.errors import ErrorCode, ParseError, object_not_found, permission_denied
 from parse_clone.services.changes import ObjectChange
 from parse_clone.services.objects.requests import SaveAnswer, SaveRequest
@@ -58,12 +61,13 @@ async def start_save(toolbox: Toolbox, context: RequestContext, request: SaveReq
     """Decode a request: may this caller write the class at all, and what does he ask for?"""
     is_create = request.object_id is None
     check_class_access(request.class_name, "create" if is_create else "update", context.auth)
-    check_keywords(request.body, toolbox.settings.request_keyword_denylist)
+    toolbox.keywords.check(request.body)
     body, object_id = take_object_id(toolbox, request)
     sent = decode_operations(body, creating=is_create)
     schema = await toolbox.catalog.get(request.class_name)
     if schema is None:
         check_class_creation(toolbox, context, request.class_name)
+        check_new_class(request)
     return Save(
         class_name=request.class_name,
         object_id=object_id,
@@ -71,7 +75,7 @@ async def start_save(toolbox: Toolbox, context: RequestContext, request: SaveReq
         sent=sent,
         operations=sent,
         now=encode_date(toolbox.clock.now()),
-        schema=schema or with_system_fields(ClassSchema(request.class_name, {})),
+        schema=schema or new_schema(request.class_name),
         is_new_class=schema is None,
     )
 
@@ -120,7 +124,14 @@ def check_class_creation(toolbox: Toolbox, context: RequestContext, class_name: 
     """Refuse to meet a class that does not exist, unless this caller may create classes."""
     if not (context.auth.is_privileged or toolbox.settings.allow_client_class_creation):
         raise permission_denied(f"This user is not allowed to access non-existent class: {class_name}")
-    check_new_class_name(class_name)
+
+
+def check_new_class(request: SaveRequest) -> None:
+    """A create may bring its class into being; an update of a class that does not exist finds nothing."""
+    if request.object_id is not None:
+        raise object_not_found()
+    if not is_class_name(request.class_name):
+        raise ParseError(ErrorCode.INVALID_JSON, "schema class name does not revalidate")
 
 
 # --- Steps -----------------------------------------------------------------------------------------------
@@ -170,7 +181,7 @@ async def run_before_save(toolbox: Toolbox, context: RequestContext, save: Save)
         toolbox.triggers,
         SaveEvent(TriggerKind.BEFORE_SAVE, save.class_name, context, draft=draft, original=save.original),
     )
-    check_keywords(written_values(draft.operations), toolbox.settings.request_keyword_denylist)
+    toolbox.keywords.check(written_values(draft.operations))
     object_id = draft.object_id if save.is_create and draft.object_id else save.object_id
     return replace(save, operations=draft.operations, object_id=object_id)
 
@@ -193,7 +204,7 @@ async def grow_schema(toolbox: Toolbox, context: RequestContext, save: Save) -> 
         if missing:
             schema = await toolbox.catalog.add_fields(toolbox.storage, save.class_name, missing)
         return replace(save, schema=schema, is_new_class=False)
-    pointer_rows = authorize(save.schema, "addField", context.auth, updating=not save.is_create)
+    pointer_rows = authorize(save.schema, "addField", context.auth, creating=save.is_create)
     schema = await toolbox.catalog.add_fields(toolbox.storage, save.class_name, new_fields)
     check_types(schema, save.operations)
     return replace(save, schema=schema, where=all_of(save.where, pointer_rows))
@@ -206,11 +217,13 @@ async def fill_and_require(toolbox: Toolbox, context: RequestContext, save: Save
     return save if operations is save.operations else replace(save, operations=operations)
 
 
-def with_acl(save: Save, context: RequestContext, operations: Mapping[str, Operation]) -> Mapping[str, Operation]:
+def with_acl(
+    save: Save, context: RequestContext, operations: Mapping[str, Operation]
+) -> Mapping[str, Operation]:
     """Normalise the ACL that was given; on a create without one take the class's default."""
     given = operations.get("ACL")
     if given is None:
-        acl = default_acl(save.schema, context.auth) if save.is_create else None
+        acl = class_default_acl(save.schema, context.auth) if save.is_create else None
         return operations if acl is None else {**operations, "ACL": Set(acl)}
     rest = {key: operation for key, operation in operations.items() if key != "ACL"}
     if isinstance(given, Delete):
@@ -224,7 +237,7 @@ def with_acl(save: Save, context: RequestContext, operations: Mapping[str, Opera
 
 async def write(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     """Store the object with one call; the row condition travels with it. Then its links."""
-    fields = {key: op for key, op in save.operations.items() if not isinstance(op, ChangeRelation)}
+    fields = field_operations(save.operations, save.schema.relations)
     if save.is_create:
         result = created_object(save, context, fields)
         await toolbox.storage.insert(save.schema, [result])
@@ -268,7 +281,9 @@ async def update_row(
     assert save.object_id is not None
     fields = {key: op for key, op in fields.items() if key not in ("createdAt", "objectId")}
     fields["updatedAt"] = Set(save.now)
-    result = await toolbox.storage.update(save.schema, all_of(object_id_is(save.object_id), save.where), fields)
+    result = await toolbox.storage.update(
+        save.schema, all_of(object_id_is(save.object_id), save.where), fields
+    )
     if result is None:
         raise object_not_found()
     return result
@@ -276,13 +291,13 @@ async def update_row(
 
 async def change_links(toolbox: Toolbox, save: Save) -> None:
     """Link and unlink what relation operations name."""
-    for key, operation in save.operations.items():
-        if isinstance(operation, ChangeRelation) and save.object_id is not None:
-            table = JoinTable(save.class_name, key)
-            if operation.add:
-                await toolbox.storage.link(table, save.object_id, operation.add)
-            if operation.remove:
-                await toolbox.storage.unlink(table, save.object_id, operation.remove)
+    assert save.object_id is not None
+    for key, change in relation_changes(save.operations).items():
+        table = JoinTable(save.class_name, key)
+        if change.add:
+            await toolbox.storage.link(table, save.object_id, change.add)
+        if change.remove:
+            await toolbox.storage.unlink(table, save.object_id, change.remove)
 
 
 async def announce(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
@@ -340,7 +355,9 @@ def changed_on_the_way(save: Save, result: JsonObject) -> JsonObject:
     changed = {
         key: shown(result, key, operation)
         for key, operation in save.operations.items()
-        if not key.startswith("_") and save.sent.get(key) != operation and not (key == "ACL" and "ACL" in save.sent)
+        if not key.startswith("_")
+        and save.sent.get(key) != operation
+        and not (key == "ACL" and "ACL" in save.sent)
     }
     reverted = {
         key: result[key] for key in save.sent if key not in save.operations and key in result and key != "ACL"
