@@ -52,7 +52,7 @@ class FieldProtection:
 
 @dataclass(frozen=True, slots=True)
 class ProtectedLists:
-    """The protected fields of one class: by group (`*`, `authenticated`, `role:R`, id), by user field."""
+    """The protected fields of one class: by group (`*`, `authenticated`, `role:R`, id), by field."""
 
     by_group: Mapping[str, frozenset[str]]
     by_user_field: tuple[tuple[str, frozenset[str]], ...]

@@ -52,12 +52,12 @@ def _closed(method: str, collection: str) -> ParseError:
 
 
 def authorize(
-    schema: ClassSchema, operation: ClassOperation, auth: Auth, *, creating: bool = False
+    schema: ClassSchema, operation: ClassOperation, auth: Auth, *, updating: bool = True
 ) -> Condition:
     """Ask the class-level permissions: refuses (119, 101), or returns the condition for the rows, which is
     `EVERYTHING` unless pointer permissions decide.
 
-    `creating`: an `addField` belongs to a create.
+    `updating`: False where an `addField` belongs to a create.
     """
     if auth.is_privileged:
         return EVERYTHING
@@ -69,16 +69,16 @@ def authorize(
             raise permission_denied(
                 "Permission denied, user needs to be authenticated.", ErrorCode.OBJECT_NOT_FOUND
             )
-    elif not _leaves_it_to_rows(rule, operation, creating):
+    elif not _leaves_it_to_rows(rule, operation, updating):
         raise permission_denied(f"Permission denied for action {operation} on class {schema.name}.")
     return _points_to_caller(rule, auth)
 
 
-def _leaves_it_to_rows(rule: OperationRule, operation: ClassOperation, creating: bool) -> bool:
+def _leaves_it_to_rows(rule: OperationRule, operation: ClassOperation, updating: bool) -> bool:
     """Do pointer permissions decide? Never on create: there is no row yet that could point to somebody."""
     if operation == "create":
         return False
-    return bool(rule.group_fields or (rule.own_fields and not creating))
+    return bool(rule.group_fields or (rule.own_fields and updating))
 
 
 def _points_to_caller(rule: OperationRule, auth: Auth) -> Condition:
@@ -100,7 +100,7 @@ def row_condition(schema: ClassSchema, operation: ClassOperation, auth: Auth) ->
     return all_of(authorize(schema, operation, auth), readable_or_writable)
 
 
-def class_default_acl(schema: ClassSchema, auth: Auth) -> JsonObject | None:
+def default_acl(schema: ClassSchema, auth: Auth) -> JsonObject | None:
     """The ACL that a class gives to new objects that bring none; None where it gives none."""
     default = schema.rules.default_acl
     if default is None:
@@ -136,7 +136,7 @@ def _is_own_row(schema: ClassSchema, auth: Auth, protection: FieldProtection, ob
 
 
 def _of_groups(lists: ProtectedLists, auth: Auth) -> frozenset[str] | None:
-    """The intersection of the lists of the caller's groups: a further group can only uncover. None: no list."""
+    """The intersection of the lists of the caller's groups: one more can only uncover. None: no list."""
     by_group = lists.by_group
     if not by_group:
         return None
@@ -166,8 +166,11 @@ def check_query_paths(
 
 @dataclass(frozen=True, slots=True)
 class FieldView:
-    """What one caller sees of the rows of one class. `hidden` holds for every row, narrowed by the lists of
-    `by_user_field` where such a field points to the caller; `own_id` is the row that shows `hidden_of_own`."""
+    """What one caller sees of the rows of one class.
+
+    `hidden` holds for every row (None: no list applies), narrowed by the lists of `by_user_field` where such a
+    field points to the caller. `secret` is never shown; the row `own_id` lacks `hidden_of_own` only.
+    """
 
     user_id: str | None
     hidden: frozenset[str] | None

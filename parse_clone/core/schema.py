@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 from parse_clone.core.class_permissions import ClassRules, compile_permissions
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import JoinTable as JoinTable
+from parse_clone.core.names import check_class_name, check_field_path, invalid_field_name, is_array_index
+from parse_clone.core.operations import (
+    Add,
+    AddUnique,
+    ChangeRelation,
+    Delete,
+    Increment,
+    Operation,
+    Remove,
+    Set,
+    SetOnInsert,
+)
+from parse_clone.core.values import is_typed, normal_value
+from parse_clone.errors import ErrorCode, ParseError
 
 TypeName: TypeAlias = Literal[
     "String",
@@ -106,6 +120,149 @@ class Index:
     unique: bool = False
     case_insensitive: bool = False
     expire_after_seconds: int | None = None
+
+
+# --- Checking an object ------------------------------------------------------------------------------------
+
+_STRING, _NUMBER, _BOOLEAN = FieldType("String"), FieldType("Number"), FieldType("Boolean")
+_ARRAY, _OBJECT = FieldType("Array"), FieldType("Object")
+_TYPES_OF_PYTHON = {str: _STRING, int: _NUMBER, float: _NUMBER, bool: _BOOLEAN, list: _ARRAY}
+_TYPES_BY_NAME = {name: FieldType(name) for name in ("Date", "GeoPoint", "Polygon", "File", "Bytes")}
+
+_OBJECTS_OF_OFFSETS = frozenset({"sentPerUTCOffset", "failedPerUTCOffset"})
+"""Fields of `_PushStatus` whose keys are numbers although they are no arrays."""
+
+
+def infer_type(value: Json) -> FieldType | None:
+    """The field type that a value has; None for null. Raises 111 for an unknown `__type`."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        return _TYPES_OF_PYTHON[type(value)]
+    name = value.get("__type")
+    if not name:
+        return _OBJECT
+    if name in ("Pointer", "Relation"):
+        target = value.get("className")
+        if isinstance(target, str) and target:
+            return FieldType("Pointer" if name == "Pointer" else "Relation", target)
+    elif isinstance(name, str) and name in _TYPES_BY_NAME:
+        return _TYPES_BY_NAME[name]
+    raise ParseError(ErrorCode.INCORRECT_TYPE, f"This is not a valid {name}")
+
+
+def implied_type(operation: Operation) -> FieldType | None:
+    """The type that a field must have for an operation; None where any will do."""
+    match operation:
+        case Set(value) | SetOnInsert(value):
+            return infer_type(value)
+        case Increment():
+            return _NUMBER
+        case Add() | AddUnique() | Remove():
+            return _ARRAY
+        case ChangeRelation(class_name):
+            return FieldType("Relation", class_name)
+        case Delete():
+            return None
+        case _:
+            assert_never(operation)
+
+
+def check_types(
+    schema: ClassSchema, operations: Mapping[str, Operation], *, internal: Container[str] = ()
+) -> dict[str, Field]:
+    """Check names (105) and types (111) of everything that would be written; return the fields to add.
+
+    `internal`: the members beginning with `_` that this caller may write all the same.
+    """
+    _check_one_geo_point(operations)
+    new: dict[str, Field] = {}
+    for path, operation in operations.items():
+        if path == "ACL" or path in internal:
+            continue
+        root, wanted = _root_and_type(schema.name, path, operation)
+        known = schema.fields.get(root) or new.get(root)
+        if known is None:
+            check_field_path(path, schema.name)
+            if wanted is not None:
+                new[root] = _new_field(schema, new, wanted)
+        elif wanted is not None and known.type != wanted:
+            raise type_mismatch(f"{schema.name}.{root}", known.type, wanted)
+    return new
+
+
+def _root_and_type(class_name: str, path: str, operation: Operation) -> tuple[str, FieldType | None]:
+    wanted = implied_type(operation)
+    if "." not in path:
+        return path, wanted
+    check_field_path(path, class_name)
+    root, segment = path.split(".")[:2]
+    if class_name == "_User" and root == "authData":
+        raise ParseError(ErrorCode.INVALID_KEY_NAME, f"Invalid field name for update: {path}")
+    if isinstance(operation, ChangeRelation):
+        raise invalid_field_name(path)
+    if wanted is None:
+        return root, None
+    return root, _ARRAY if is_array_index(segment) and root not in _OBJECTS_OF_OFFSETS else _OBJECT
+
+
+def _new_field(schema: ClassSchema, new: Mapping[str, Field], wanted: FieldType) -> Field:
+    if wanted.target is not None:
+        check_class_name(wanted.target)
+    if wanted.name == "GeoPoint" and any(
+        field.type.name == "GeoPoint" for field in (*schema.fields.values(), *new.values())
+    ):
+        raise ParseError(ErrorCode.INCORRECT_TYPE, "MongoDB only supports one GeoPoint field in a class.")
+    return Field(wanted)
+
+
+def _check_one_geo_point(operations: Mapping[str, Operation]) -> None:
+    points = [
+        path
+        for path, operation in operations.items()
+        if isinstance(operation, Set)
+        and isinstance(operation.value, dict)
+        and is_typed(operation.value, "GeoPoint")
+    ]
+    if len(points) > 1:
+        raise ParseError(ErrorCode.INCORRECT_TYPE, "there can only be one geopoint field in a class")
+
+
+def type_mismatch(place: str, expected: FieldType, found: FieldType) -> ParseError:
+    """Build the refusal of a value of the wrong type (111); `place` is `Class.field`."""
+    return ParseError(
+        ErrorCode.INCORRECT_TYPE, f"schema mismatch for {place}; expected {expected} but got {found}"
+    )
+
+
+def apply_defaults(
+    schema: ClassSchema, operations: Mapping[str, Operation], *, creating: bool
+) -> Mapping[str, Operation]:
+    """Fill in defaults on a create and refuse missing required fields (142).
+
+    A default replaces only what is absent or deleted; an explicit null stays one. An update is asked only
+    about the fields that it mentions. Returns `operations` itself where there is nothing to fill.
+    """
+    filled: dict[str, Operation] = {}
+    for name, constrained in schema.constrained.items():
+        operation = operations.get(name)
+        if operation is None and not creating:
+            continue
+        if creating and constrained.has_default and (operation is None or isinstance(operation, Delete)):
+            filled[name] = Set(normal_value(constrained.options["defaultValue"]))
+        elif constrained.required and _leaves_empty(operation):
+            raise ParseError(ErrorCode.VALIDATION_ERROR, f"{name} is required")
+    return {**operations, **filled} if filled else operations
+
+
+def _leaves_empty(operation: Operation | None) -> bool:
+    match operation:
+        case None | Delete():
+            return True
+        case Set(value) | SetOnInsert(value):
+            return value is None or value == ""
+        case _:
+            return False
 
 
 # --- Changes: what `Storage.change_schema` is asked ------------------------------------------------------
