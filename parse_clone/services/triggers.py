@@ -1,4 +1,4 @@
-"""Which hook runs when: one table of handlers. Cloud code, webhooks and tests put handlers in; steps run them.
+"""Which hook runs when: one table of handlers. Cloud code and webhooks put handlers in; steps run them.
 
 An event is what a hook is told. Its mutable members are the hook's way to answer; the step that runs the
 hook reads them back. How hook authors see an event is the business of `cloud/`.
@@ -149,7 +149,7 @@ JobHandler = Callable[[JobCall], Awaitable[Json]]
 
 
 class TriggerRegistry:
-    """The tables of hooks, functions and jobs. Exact names only: a client's text never reaches an attribute."""
+    """The tables of hooks, functions and jobs. Exact names only: a client's text is never an attribute."""
 
     def __init__(self) -> None:
         self._handlers: dict[tuple[TriggerKind, str], Handler] = {}

@@ -14,7 +14,7 @@ from parse_clone.errors import ErrorCode, ParseError, object_not_found
 from parse_clone.services.changes import ObjectChange
 from parse_clone.services.objects.requests import DeleteRequest
 from parse_clone.services.objects.save import check_class_creation, fetch_one
-from parse_clone.services.objects.steps import Deletion, DeleteStep
+from parse_clone.services.objects.steps import DeleteStep, Deletion
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import ObjectEvent, TriggerKind, run_trigger
 

@@ -28,7 +28,7 @@ from parse_clone.core.operations import (
     initial_values,
     relation_changes,
 )
-from parse_clone.core.permissions import authorize, check_class_access, class_default_acl, row_condition
+from parse_clone.core.permissions import authorize, check_class_access, default_acl, row_condition
 from parse_clone.core.query import Page, all_of, object_id_is
 from parse_clone.core.schema import ClassSchema, apply_defaults, check_types
 from parse_clone.core.system_classes import new_schema
@@ -96,7 +96,8 @@ def take_object_id(toolbox: Toolbox, request: SaveRequest) -> tuple[JsonObject, 
         if not isinstance(given, str):
             raise ParseError(
                 ErrorCode.INCORRECT_TYPE,
-                f"schema mismatch for {request.class_name}.objectId; expected String but got {type_name(given)}",
+                f"schema mismatch for {request.class_name}.objectId; "
+                f"expected String but got {type_name(given)}",
             )
         return body, given
     if given:
@@ -204,7 +205,7 @@ async def grow_schema(toolbox: Toolbox, context: RequestContext, save: Save) -> 
         if missing:
             schema = await toolbox.catalog.add_fields(toolbox.storage, save.class_name, missing)
         return replace(save, schema=schema, is_new_class=False)
-    pointer_rows = authorize(save.schema, "addField", context.auth, creating=save.is_create)
+    pointer_rows = authorize(save.schema, "addField", context.auth, updating=not save.is_create)
     schema = await toolbox.catalog.add_fields(toolbox.storage, save.class_name, new_fields)
     check_types(schema, save.operations)
     return replace(save, schema=schema, where=all_of(save.where, pointer_rows))
@@ -223,7 +224,7 @@ def with_acl(
     """Normalise the ACL that was given; on a create without one take the class's default."""
     given = operations.get("ACL")
     if given is None:
-        acl = class_default_acl(save.schema, context.auth) if save.is_create else None
+        acl = default_acl(save.schema, context.auth) if save.is_create else None
         return operations if acl is None else {**operations, "ACL": Set(acl)}
     rest = {key: operation for key, operation in operations.items() if key != "ACL"}
     if isinstance(given, Delete):
