@@ -100,6 +100,11 @@ class ClassSchema:
         }
 
     @cached_property
+    def file_fields(self) -> tuple[str, ...]:
+        """The fields that hold files."""
+        return tuple(name for name, field in self.fields.items() if field.type.name == "File")
+
+    @cached_property
     def rules(self) -> ClassRules:
         """The class-level permissions, compiled."""
         return compile_permissions(self.name, self.permissions)

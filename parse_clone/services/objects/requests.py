@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from parse_clone.core.json_types import JsonObject
 
@@ -10,12 +11,16 @@ from parse_clone.core.json_types import JsonObject
 @dataclass(frozen=True, slots=True)
 class FindRequest:
     """A query in wire form. `parameters` holds `where`, `limit`, `order`, ... as the client sent them, values
-    already JSON-decoded where they came as text. With `object_id` it is a get of one object."""
+    already JSON-decoded where they came as text. With `object_id` it is a get of one object. `purpose` tells
+    a caller's own query from those that answering it needs: they have no default limit. A caller that can
+    pass rows on as text says so with `accepts_encoded`."""
 
     class_name: str
     parameters: JsonObject = field(default_factory=dict)
     object_id: str | None = None
     max_limit: int | None = None  # the door's cap (server option maxLimit); None: none
+    purpose: Literal["client", "subquery", "include"] = "client"
+    accepts_encoded: bool = False
 
     @property
     def is_get(self) -> bool:
