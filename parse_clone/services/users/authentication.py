@@ -7,13 +7,12 @@ its user and those for the roles.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from parse_clone.core.context import NOBODY, Auth, Credentials, Privilege
 from parse_clone.core.json_types import JsonObject
+from parse_clone.core.networks import Networks
 from parse_clone.core.operations import Set
 from parse_clone.core.query import Compare, all_of, object_id_is
 from parse_clone.core.values import date_value, encode_date, moment_of
@@ -83,30 +82,14 @@ def is_same(presented: str | None, key: str | None) -> bool:
     return hmac.compare_digest(presented.encode(errors="surrogatepass"), key.encode())
 
 
-Network = IPv4Network | IPv6Network
-
-# Parse quirk: the unspecified address alone means every address of its kind.
-EVERYWHERE = {"0.0.0.0": ip_network("0.0.0.0/0"), "::": ip_network("::/0"), "::0": ip_network("::/0")}  # noqa: S104
-
-
-def is_allowed_address(ip: str, allowed: Sequence[str]) -> bool:
+def is_allowed_address(ip: str, allowed: tuple[str, ...]) -> bool:
     """Does the address lie in one of the networks?"""
-    address = _address(ip)
-    return address is not None and any(address in network for network in _networks(tuple(allowed)))
+    return ip in _networks(allowed)
 
 
 @lru_cache(maxsize=16)
-def _networks(allowed: tuple[str, ...]) -> tuple[Network, ...]:
-    return tuple(EVERYWHERE.get(text) or ip_network(text, strict=False) for text in allowed)
-
-
-@lru_cache(maxsize=256)
-def _address(ip: str) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(ip)
-    except ValueError:
-        return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+def _networks(allowed: tuple[str, ...]) -> Networks:
+    return Networks(allowed)
 
 
 # --- Sessions --------------------------------------------------------------------------------------------
