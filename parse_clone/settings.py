@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from ipaddress import ip_address, ip_network
 from typing import Any, Literal, TypeAlias
 
@@ -54,12 +54,14 @@ class RequestComplexity:
     allow_regex: bool = option("May clients use `$regex`?", True)
 
     def __post_init__(self) -> None:
-        for name in ("include_depth", "include_count", "query_depth", "subquery_depth", "subquery_limit",
-                     "batch_request_limit", "graphql_depth", "graphql_fields"):  # fmt: skip
-            limit = getattr(self, name)
-            if limit is not None and limit < 1:
-                text = "must be a positive integer or -1 to disable."
-                raise SettingsError(f"requestComplexity.{wire_name(name)} {text}")
+        for limit in fields(self):
+            value = getattr(self, limit.name)
+            if value is None or isinstance(value, bool):
+                continue
+            text = "must be a positive integer or -1 to disable."
+            _require(value > 0 or value == -1, f"requestComplexity.{wire_name(limit.name)} {text}")
+            if value == -1:
+                object.__setattr__(self, limit.name, None)
 
 
 @dataclass(frozen=True, kw_only=True)

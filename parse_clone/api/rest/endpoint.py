@@ -1,0 +1,236 @@
+"""The REST door: one request from socket to answer, as a visible sequence.
+
+Order matters: CORS and health need no keys, a bad body is refused before keys are looked at, keys before
+routes, and rate limits before anything that costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from parse_clone.api.rest.middleware.cors import Cors
+from parse_clone.api.rest.middleware.idempotency import check_first_time
+from parse_clone.api.rest.middleware.method_override import take_method
+from parse_clone.api.rest.middleware.rate_limit import RateLimiter
+from parse_clone.api.rest.middleware.request_log import log_refusal, start_request
+from parse_clone.api.rest.middleware.route_allow_list import RouteAllowList
+from parse_clone.api.rest.request import (
+    Caller,
+    ClientGone,
+    Receive,
+    Request,
+    Scope,
+    client_address,
+    decode_body,
+    decode_headers,
+    read_body,
+    read_caller,
+    request_scheme,
+    split_path,
+)
+from parse_clone.api.rest.responses import (
+    PREFLIGHT,
+    Answer,
+    Headers,
+    HttpError,
+    entity_tag,
+    failure,
+    health,
+    master_key_required,
+    no_such_route,
+    not_modified,
+)
+from parse_clone.api.rest.router import Found, Router
+from parse_clone.core.context import Auth, Privilege, RequestContext
+from parse_clone.core.networks import Networks
+from parse_clone.errors import Unauthorized
+from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.users.authentication import authenticate, authenticate_session
+
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Room = Callable[["Visit"], Awaitable[Answer]]
+"""Answers everything below one first segment by itself, bodies included: files, pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request on its way in: what is known before its body is read."""
+
+    scope: Scope
+    receive: Receive
+    toolbox: Toolbox
+    method: str
+    segments: Sequence[str]
+    headers: Mapping[str, str]
+    ip: str
+    base_url: str
+    request_id: str
+
+    @property
+    def path(self) -> str:
+        return "/" + "/".join(self.segments)
+
+
+class RestEndpoint:
+    """All REST routes of one server, as an ASGI application."""
+
+    def __init__(
+        self, toolbox: Toolbox, router: Router, limits: RateLimiter, rooms: Mapping[str, Room] | None = None
+    ) -> None:
+        settings = toolbox.settings
+        self._toolbox = toolbox
+        self._router = router
+        self._limits = limits
+        self._rooms = rooms or {}
+        self._cors = Cors(settings)
+        self._allowed = RouteAllowList(settings)
+        self._proxies = Networks(settings.trust_proxy)
+        self._mount = settings.mount_path.rstrip("/")
+        self._mount_bytes = self._mount.lower().encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method: str = scope["method"]
+        answer = PREFLIGHT if method == "OPTIONS" else await self._answer(scope, receive, method)
+        if answer is not None:
+            await self._send(scope, send, answer)
+
+    async def _answer(self, scope: Scope, receive: Receive, method: str) -> Answer | None:
+        try:
+            segments = split_path(scope["raw_path"], self._mount_bytes)
+            if segments is None:
+                return no_such_route(method, scope["path"])
+            visit = self._welcome(scope, receive, method, segments)
+            if segments and (room := self._rooms.get(segments[0].lower())):
+                return await room(visit)
+            if [segment.lower() for segment in segments] == ["health"]:
+                self._allowed.check(method, "health", Auth())
+                return health("ok")
+            return await self._route(visit)
+        except ClientGone:
+            return None
+        except Exception as error:
+            if not isinstance(error, HttpError | Unauthorized):
+                log_refusal(method, scope["path"], error)
+            return failure(error, sanitized=self._toolbox.settings.enable_sanitized_error_response)
+
+    def _welcome(self, scope: Scope, receive: Receive, method: str, segments: Sequence[str]) -> Visit:
+        headers = decode_headers(scope["headers"])
+        peer = str((scope.get("client") or ("127.0.0.1", 0))[0])
+        base_url = self._toolbox.settings.public_server_url
+        if base_url is None:
+            scheme = request_scheme(scope, peer, headers, self._proxies)
+            base_url = f"{scheme}://{headers.get('host', '')}{self._mount}"
+        return Visit(
+            scope=scope,
+            receive=receive,
+            toolbox=self._toolbox,
+            method=method,
+            segments=segments,
+            headers=headers,
+            ip=client_address(peer, headers, self._proxies),
+            base_url=base_url.rstrip("/"),
+            request_id=start_request(headers.get("x-request-id")),
+        )
+
+    async def _route(self, visit: Visit) -> Answer:
+        settings = self._toolbox.settings
+        raw = await read_body(visit.scope, visit.receive, visit.headers, settings.max_upload_size)
+        body = decode_body(raw, visit.headers.get("content-type", ""))
+        method = take_method(visit.method, body)
+        caller = read_caller(visit.headers, body, visit.ip, settings)
+        path = visit.path
+        request = Request(
+            toolbox=self._toolbox,
+            context=await self._identify(visit, caller, method, path),
+            method=method,
+            path=path,
+            body=body,
+            query_string=visit.scope["query_string"].decode("latin-1"),
+        )
+        limits = self._limits.check((method,), path, request.context)
+        self._allowed.check(method, path, request.auth)
+        request = await self._resolve_session(request)
+        found = self._router.find(method, visit.segments)
+        if found is None:
+            return no_such_route(method, visit.scope["path"])
+        answer = await run_route(found, request)
+        return replace(answer, headers=answer.headers + limits) if limits else answer
+
+    async def _identify(self, visit: Visit, caller: Caller, method: str, path: str) -> RequestContext:
+        """Check the keys. The session token is looked up later, after the rate limits."""
+        credentials = caller.credentials
+        if path == "/login":
+            credentials = replace(credentials, session_token=None)  # a stale token never blocks a login
+        auth = await authenticate(self._toolbox, credentials, resolve_session=self._limits.needs_user)
+        installation_id = caller.installation_id
+        if installation_id is None and caller.is_key_in_header and is_internal(auth):
+            installation_id = "cloud"
+        return RequestContext(
+            auth=auth,
+            installation_id=installation_id,
+            ip=visit.ip,
+            headers=visit.headers,
+            cloud_context=caller.cloud_context,
+            request_id=visit.request_id,
+            base_url=visit.base_url,
+        )
+
+    async def _resolve_session(self, request: Request) -> Request:
+        auth = request.auth
+        if auth.session_token is None or auth.user is not None or auth.is_privileged:
+            return request
+        if resolves_session_itself(request.method, request.path, auth.session_token):
+            return request
+        auth = await authenticate_session(self._toolbox, auth.session_token)
+        return replace(request, context=replace(request.context, auth=auth))
+
+    async def _send(self, scope: Scope, send: Send, answer: Answer) -> None:
+        if scope["method"] == "GET" and answer.status == 200 and answer.stream is None:
+            answer = with_entity_tag(answer, scope["headers"])
+        headers = [*self._cors.headers(scope["headers"]), *answer.headers]
+        if answer.status != 304:
+            headers.append((b"content-type", answer.content_type))
+        if answer.stream is None:
+            headers.append((b"content-length", b"%d" % len(answer.body)))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        if scope["method"] == "HEAD" or answer.stream is None:
+            body = b"" if scope["method"] == "HEAD" else answer.body
+            await send({"type": "http.response.body", "body": body})
+            return
+        async for chunk in answer.stream:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def run_route(found: Found, request: Request, *, in_batch: bool = False) -> Answer:
+    """Run a route's endpoint, if the caller may enter."""
+    route, values = found
+    if route.master and not request.auth.is_master:
+        raise master_key_required()
+    if route.idempotent and not in_batch:
+        await check_first_time(request)
+    return await route.endpoint(request, *values)
+
+
+def is_internal(auth: Auth) -> bool:
+    """Does the caller hold a key that makes the request count as made by the server itself?"""
+    return auth.privilege in (Privilege.MASTER, Privilege.MAINTENANCE)
+
+
+def resolves_session_itself(method: str, path: str, token: str) -> bool:
+    """Does the route look the session up by itself, because it has a use even for an old one?"""
+    if path == "/upgradeToRevocableSession":
+        return not token.startswith("r:")
+    return method == "GET" and path == "/sessions/me"
+
+
+def with_entity_tag(answer: Answer, request_headers: list[tuple[bytes, bytes]]) -> Answer:
+    """Tag an answer; leave the body out if the client says that it has it."""
+    tag = entity_tag(answer.body)
+    for name, value in request_headers:
+        if name == b"if-none-match" and tag in value:
+            return not_modified(tag)
+    tagged: Headers = (*answer.headers, (b"etag", tag))
+    return replace(answer, headers=tagged)

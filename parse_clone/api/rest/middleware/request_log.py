@@ -1,0 +1,36 @@
+"""One structured line for each request, at a level that fits what happened. Never keys, tokens or bodies."""
+
+from __future__ import annotations
+
+import re
+from contextvars import ContextVar
+from secrets import token_hex
+
+import structlog
+
+from parse_clone.errors import ErrorCode, ParseError
+
+log = structlog.get_logger("parse_clone.rest")
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+"""The id of the request being served; `logs.py` writes it into every line."""
+
+_SAFE = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+
+
+def start_request(offered: str | None) -> str:
+    """Name a request, by the id that a proxy gave it if that is harmless; the log remembers the name."""
+    request_id = offered if offered is not None and _SAFE.fullmatch(offered) else token_hex(8)
+    REQUEST_ID.set(request_id)
+    return request_id
+
+
+def log_refusal(method: str, path: str, error: Exception) -> None:
+    """Write down why a request was refused: what the client was not told, and what nobody foresaw."""
+    if isinstance(error, ParseError) and error.code != ErrorCode.INTERNAL_SERVER_ERROR:
+        if error.detail is not None:
+            log.info("refused", method=method, path=path, code=error.code, reason=error.detail)
+    elif isinstance(error, ParseError):
+        log.error("failed", method=method, path=path, code=error.code, reason=error.detail or error.message)
+    else:
+        log.error("crashed", method=method, path=path, exc_info=error)

@@ -1,0 +1,59 @@
+"""Query strings and forms: names and texts, read as Parse reads them.
+
+A value that is JSON counts as JSON (`limit=10`), any other as text (`order=-name`); `where[ward]=W2` nests.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl
+
+import orjson
+
+from parse_clone.core.json_types import Json, JsonObject
+
+MAX_PARAMETERS = 1000
+MAX_DEPTH = 5
+_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
+
+
+def decode_query_string(text: str) -> JsonObject:
+    """Read the parameters of a URL."""
+    return {name: _decode_json(value) for name, value in decode_form(text).items()} if text else {}
+
+
+def decode_form(text: str) -> JsonObject:
+    """Read a form: every value is text."""
+    form: JsonObject = {}
+    for name, value in parse_qsl(text, keep_blank_values=True)[:MAX_PARAMETERS]:
+        if "[" in name:
+            _put(form, name, value)
+        else:
+            form[name] = value
+    return form
+
+
+def _decode_json(value: Json) -> Json:
+    if not isinstance(value, str):
+        return value
+    try:
+        decoded: Json = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
+    return decoded
+
+
+def _put(form: JsonObject, name: str, value: str) -> None:
+    head = name[: name.index("[")]
+    keys = [head, *_BRACKETS.findall(name[len(head) :])][: MAX_DEPTH + 1]
+    if not head or len(keys) == 1:
+        form[name] = value
+        return
+    target = form
+    for key in keys[:-1]:
+        if not isinstance(target.get(key), dict):
+            target[key] = {}
+        inner = target[key]
+        assert isinstance(inner, dict)
+        target = inner
+    target[keys[-1] or str(len(target))] = value

@@ -1,0 +1,270 @@
+"""What a client sent: bytes and headers become a `Request` that routes understand.
+
+Keys come from headers, or from the body where browsers avoid headers. Nothing is decided here; who the caller
+is says `services/users/authentication.py`.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+from parse_clone.api.rest.query_string import decode_form, decode_query_string
+from parse_clone.api.rest.responses import HttpError, body_too_large
+from parse_clone.core.context import Auth, Credentials, RequestContext
+from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.networks import Networks, parse_address
+from parse_clone.errors import ErrorCode, ParseError, Unauthorized
+from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.users.authentication import is_same
+from parse_clone.settings import Settings
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a route is given. `body` is decoded JSON without the keys of the caller."""
+
+    toolbox: Toolbox
+    context: RequestContext
+    method: str
+    path: str  # below the mount, decoded: `/classes/Patient`
+    body: JsonObject
+    query_string: str = ""
+
+    @property
+    def auth(self) -> Auth:
+        return self.context.auth
+
+    @property
+    def query(self) -> JsonObject:
+        """The parameters of the URL, JSON-decoded."""
+        return decode_query_string(self.query_string)
+
+    @property
+    def parameters(self) -> JsonObject:
+        """Body and query string as one; the query string wins."""
+        return {**self.body, **self.query} if self.query_string else self.body
+
+
+@dataclass(slots=True)
+class Caller:
+    """Who says he is calling, and from where. Filled from headers, then from the body."""
+
+    credentials: Credentials
+    installation_id: str | None
+    cloud_context: JsonObject
+    is_key_in_header: bool
+
+
+# --- Path ------------------------------------------------------------------------------------------------
+
+
+def split_path(raw_path: bytes, mount: bytes) -> list[str] | None:
+    """Cut a path below the mount into decoded segments; None if it lies elsewhere.
+
+    One doubled slash after the mount and one slash at the end are forgiven.
+    """
+    if raw_path[: len(mount)].lower() != mount:
+        return None
+    rest = raw_path[len(mount) :]
+    if rest and not rest.startswith(b"/"):
+        return None
+    rest = rest[2:] if rest.startswith(b"//") else rest[1:]
+    if rest.endswith(b"/"):
+        rest = rest[:-1]
+    if not rest:
+        return []
+    segments = rest.decode("latin-1").split("/")
+    return [unquote(segment) for segment in segments] if b"%" in rest else segments
+
+
+# --- Body ------------------------------------------------------------------------------------------------
+
+
+async def read_body(scope: Scope, receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+    """Read the whole body, counting bytes: what a client says about the length is only believed to refuse."""
+    if int(headers.get("content-length") or 0) > limit:
+        raise body_too_large()
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if len(body) > limit:
+            raise body_too_large()
+        return body
+    chunks = [body]
+    size = len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise body_too_large()
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+class ClientGone(Exception):
+    """The client hung up before its request was complete: there is nobody to answer."""
+
+
+def decode_body(body: bytes, content_type: str) -> JsonObject:
+    """Read a body as JSON whatever its content type; but forms are forms, and multipart is left alone."""
+    if not body or content_type.startswith("multipart/"):
+        return {}
+    if content_type.startswith("application/x-www-form-urlencoded"):
+        return decode_form(body.decode(errors="replace"))
+    try:
+        decoded: Json = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise HttpError(400, f"Malformed JSON: {error}") from None
+    if not isinstance(decoded, dict):
+        raise HttpError(400, "The body must be a JSON object.")
+    return decoded
+
+
+# --- Caller ----------------------------------------------------------------------------------------------
+
+CLIENT_KEY_HEADERS = {
+    "x-parse-rest-api-key": "restAPIKey",
+    "x-parse-client-key": "clientKey",
+    "x-parse-javascript-key": "javascriptKey",
+    "x-parse-windows-key": "dotNetKey",
+}
+
+
+def read_caller(headers: Mapping[str, str], body: JsonObject, ip: str, settings: Settings) -> Caller:
+    """Find the keys of a request: in its headers, or, if these name no known application, in its body.
+    The keys are taken out of the body."""
+    body.pop("_noBody", None)
+    caller = _caller_of_headers(headers, ip, settings.app_id)
+    if caller.credentials.application_id == settings.app_id:
+        return caller
+    shown = caller.credentials.master_key
+    if body.pop("_ApplicationId", None) != settings.app_id or (
+        shown and not is_same(shown, settings.master_key)
+    ):
+        raise Unauthorized
+    return _caller_of_body(body, caller, settings.app_id)
+
+
+def _caller_of_headers(headers: Mapping[str, str], ip: str, app_id: str) -> Caller:
+    get = headers.get
+    application_id = get("x-parse-application-id")
+    master_key = get("x-parse-master-key")
+    is_key_in_header = True
+    client_keys = {name: headers[header] for header, name in CLIENT_KEY_HEADERS.items() if header in headers}
+    authorization = get("authorization")
+    if authorization is not None:
+        basic = _decode_basic(authorization)
+        if basic is not None and basic[0] == app_id:
+            application_id = app_id
+            if basic[1].startswith("javascript-key="):
+                client_keys["javascriptKey"] = basic[1].removeprefix("javascript-key=")
+            else:
+                master_key, is_key_in_header = basic[1], False
+    return Caller(
+        credentials=Credentials(
+            application_id=application_id,
+            master_key=master_key,
+            maintenance_key=get("x-parse-maintenance-key"),
+            client_keys=client_keys,
+            session_token=get("x-parse-session-token"),
+            ip=ip,
+        ),
+        installation_id=get("x-parse-installation-id"),
+        cloud_context=_decode_context(get("x-parse-cloud-context")),
+        is_key_in_header=is_key_in_header,
+    )
+
+
+def _decode_basic(authorization: str) -> tuple[str, str] | None:
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        parts = b64decode(encoded.strip()).decode().split(":")
+    except (binascii.Error, ValueError):
+        return None
+    return (parts[0], parts[1]) if len(parts) == 2 else None
+
+
+def _caller_of_body(body: JsonObject, caller: Caller, app_id: str) -> Caller:
+    body.pop("_ClientVersion", None)
+    body.pop("_RevocableSession", None)
+    shown = caller.credentials
+    master_key = _take_text(body, "_MasterKey")
+    return Caller(
+        credentials=Credentials(
+            application_id=app_id,
+            master_key=master_key or shown.master_key,
+            maintenance_key=shown.maintenance_key,
+            client_keys={**shown.client_keys, "javascriptKey": _take_text(body, "_JavaScriptKey") or ""},
+            session_token=_take_text(body, "_SessionToken") or shown.session_token,
+            ip=shown.ip,
+        ),
+        installation_id=_take_text(body, "_InstallationId") or caller.installation_id,
+        cloud_context=_decode_context(body.pop("_context", None)) or caller.cloud_context,
+        is_key_in_header=master_key is None,
+    )
+
+
+def _take_text(body: JsonObject, key: str) -> str | None:
+    value = body.pop(key, None)
+    if value is None or isinstance(value, str):
+        return value
+    raise Unauthorized  # an object here was meant to become a database operator
+
+
+def _decode_context(value: Json) -> JsonObject:
+    if value is None or value == "":
+        return {}
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            value = None
+    if not isinstance(value, dict):
+        raise ParseError(ErrorCode.INVALID_JSON, "Invalid object for context.")
+    return value
+
+
+# --- Where the caller is ---------------------------------------------------------------------------------
+
+
+def decode_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Read headers; ASGI has lowered their names. Of a repeated one the last counts."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
+
+
+def client_address(peer: str, headers: Mapping[str, str], proxies: Networks) -> str:
+    """The address of the client: the peer, or what trusted proxies say about it, from the nearest on."""
+    if peer not in proxies:
+        return peer
+    address = peer
+    for hop in reversed(headers.get("x-forwarded-for", "").split(",")):
+        if parse_address(hop.strip()) is None:
+            break
+        address = hop.strip()
+        if address not in proxies:
+            break
+    return address
+
+
+def request_scheme(scope: Scope, peer: str, headers: Mapping[str, str], proxies: Networks) -> str:
+    """`http` or `https`, as the client sees it."""
+    if peer in proxies:
+        forwarded = headers.get("x-forwarded-proto", "").split(",")[0].strip().lower()
+        if forwarded in ("http", "https"):
+            return forwarded
+    return str(scope.get("scheme", "http"))

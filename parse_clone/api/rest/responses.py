@@ -1,0 +1,161 @@
+"""What goes back to the client. The only place that knows HTTP statuses and the bodies of errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import quote
+from zlib import crc32
+
+import orjson
+
+from parse_clone.errors import ErrorCode, ParseError, Unauthorized
+from parse_clone.services.objects.requests import FindAnswer, SaveAnswer
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+JSON = b"application/json; charset=utf-8"
+TEXT = b"text/plain; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer. The body is bytes already: a batch puts it into its own."""
+
+    body: bytes
+    status: int = 200
+    headers: Headers = ()
+    content_type: bytes = JSON
+    stream: AsyncIterator[bytes] | None = None  # instead of a body
+
+
+EMPTY = Answer(b"{}")
+PREFLIGHT = Answer(b"OK", content_type=TEXT)
+
+
+# --- Success ---------------------------------------------------------------------------------------------
+
+
+def ok(body: object, *, headers: Headers = ()) -> Answer:
+    """Answer 200 with JSON."""
+    return Answer(orjson.dumps(body), headers=headers)
+
+
+def saved(answer: SaveAnswer, base_url: str) -> Answer:
+    """Answer a save: 201 with its Location, or 200."""
+    body = orjson.dumps(answer.body)
+    if not answer.created:
+        return Answer(body)
+    location = (base_url + quote(answer.location)).encode()
+    return Answer(body, 201, ((b"location", location),))
+
+
+def found(answer: FindAnswer) -> Answer:
+    """Answer a query; rows that come encoded are only joined."""
+    if answer.plan is not None:
+        rows = orjson.dumps(answer.plan)
+    elif answer.encoded is not None:
+        rows = b"[%b]" % b",".join(answer.encoded)
+    else:
+        rows = orjson.dumps(answer.results)
+    if answer.count is None:
+        return Answer(b'{"results":%b}' % rows)
+    return Answer(b'{"results":%b,"count":%d}' % (rows, answer.count))
+
+
+def found_one(answer: FindAnswer) -> Answer:
+    """Answer a get."""
+    return Answer(answer.encoded[0] if answer.encoded else orjson.dumps(answer.results[0]))
+
+
+# --- Refusals that are no Parse errors -------------------------------------------------------------------
+
+
+class HttpError(Exception):
+    """A refusal with a status of its own and a body without Parse's code."""
+
+    def __init__(self, status: int, message: str, *, detail: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.detail = detail
+
+
+class TooManyRequests(ParseError):
+    """A rate limit is used up: Parse's code 100, but its own status."""
+
+    def __init__(self, message: str, headers: Headers = ()) -> None:
+        super().__init__(ErrorCode.CONNECTION_FAILED, message)
+        self.headers = headers
+
+
+def master_key_required() -> HttpError:
+    """Build the refusal of a route that wants the master key."""
+    return HttpError(403, "Permission denied", detail="unauthorized: master key is required")
+
+
+def body_too_large() -> HttpError:
+    """Build the refusal of a body over the limit."""
+    return HttpError(413, "request entity too large")
+
+
+# --- Failure ---------------------------------------------------------------------------------------------
+
+STATUS_BY_CODE: Mapping[int, int] = {ErrorCode.INTERNAL_SERVER_ERROR: 500, ErrorCode.OBJECT_NOT_FOUND: 404}
+"""Parse codes with a status of their own; all others are 400. There is no 401."""
+
+
+def failure(error: Exception, *, sanitized: bool) -> Answer:
+    """Answer an error. What nobody foresaw says nothing about itself."""
+    match error:
+        case TooManyRequests():
+            return Answer(_error_body(error, sanitized), 429, error.headers)
+        case ParseError():
+            return Answer(_error_body(error, sanitized), STATUS_BY_CODE.get(error.code, 400))
+        case HttpError():
+            text = error.message if sanitized or error.detail is None else error.detail
+            return Answer(orjson.dumps({"error": text}), error.status)
+        case Unauthorized():
+            return Answer(b'{"error":"unauthorized"}', 403)
+        case _:
+            return Answer(b'{"code":1,"message":"Internal server error."}', 500)
+
+
+def _error_body(error: ParseError, sanitized: bool) -> bytes:
+    text = error.message if sanitized or error.detail is None else error.detail
+    return orjson.dumps({"code": error.code, "error": text})
+
+
+def not_ready(state: str) -> Answer:
+    """Answer while the server starts or has failed to."""
+    return Answer(orjson.dumps({"code": 1, "error": f"Invalid server state: {state}"}), 500)
+
+
+def health(state: str) -> Answer:
+    """Answer how the server is: it is well, or it is not."""
+    body = orjson.dumps({"status": state})
+    if state == "ok":
+        return Answer(body)
+    return Answer(body, 503, ((b"retry-after", b"1"),) if state == "starting" else ())
+
+
+def no_such_route(method: str, path: str) -> Answer:
+    """Answer an unknown path: a page, for it is no Parse error."""
+    what = escape(f"Cannot {method} {path}")
+    page = f'<!DOCTYPE html>\n<html lang="en">\n<title>Error</title>\n<pre>{what}</pre>\n</html>\n'
+    return Answer(page.encode(errors="replace"), 404, content_type=HTML)
+
+
+# --- Not sent twice --------------------------------------------------------------------------------------
+
+
+def entity_tag(body: bytes) -> bytes:
+    """A weak validator of a body: cheap, and good enough for "the client has it already"."""
+    return b'W/"%x-%x"' % (len(body), crc32(body))
+
+
+def not_modified(tag: bytes) -> Answer:
+    """Answer that the client's copy is good."""
+    return Answer(b"", 304, ((b"etag", tag),))
