@@ -41,8 +41,8 @@ class OperationRule:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FieldProtection:
-    """The server's part of field protection: the option `protectedFields` (class, group, fields) and whether a
-    user's own row is exempt. One per server: compiled forms are kept by identity."""
+    """The server's part of field protection: the option `protectedFields` (class, group, fields), and whether
+    a user's own row is exempt. One per server: compiled forms are kept by identity."""
 
     lists: Mapping[str, Mapping[str, Sequence[str]]] = field(
         default_factory=lambda: {"_User": {"*": ["email"]}}

@@ -10,11 +10,12 @@ stored objects.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 from parse_clone.core import geo
 from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.names import is_array_index
+from parse_clone.core.values import moment_of
 
 # --- Paths -----------------------------------------------------------------------------------------------
 
@@ -24,7 +25,7 @@ class Missing:
 
 
 MISSING: Final = Missing()
-Found: TypeAlias = Json | Missing
+Found: TypeAlias = "Json | Missing"
 
 TIMESTAMPS: Final = frozenset({"createdAt", "updatedAt"})
 _OPAQUE_WITHIN = frozenset({"Date", "Bytes"})  # the engine's own types, without members
@@ -56,7 +57,7 @@ def _descend(value: Found, segment: str) -> Iterator[Found]:
         for element in value:
             if isinstance(element, dict):
                 yield _member(element, segment)
-        if segment.isdecimal() and segment.isascii() and int(segment) < len(value):
+        if is_array_index(segment) and int(segment) < len(value):
             yield value[int(segment)]
     else:
         yield _member(value, segment)
@@ -98,8 +99,8 @@ def equality_key(value: Found, depth: int = 0) -> Key:
             return ("Array", *(equality_key(element, depth + 1) for element in value))
         case {"__type": "Pointer" | "Object", "className": str(name), "objectId": str(object_id)}:
             return ("Pointer", name, object_id)
-        case {"__type": "Date", "iso": str(iso)}:
-            return ("Date", instant(iso) or iso)
+        case {"__type": "Date"} if moment := moment_of(value):
+            return ("Date", moment)
         case {"__type": "File", "name": str(name)}:
             return name
         case {"__type": "Bytes", "base64": str(encoded)}:
@@ -112,16 +113,9 @@ def equality_key(value: Found, depth: int = 0) -> Key:
             return ("Object", *((name, equality_key(member, depth + 1)) for name, member in value.items()))
 
 
-def instant(iso: str) -> datetime | None:
-    """Read a Date's text, to the millisecond; None if it is none."""
-    try:
-        parsed = datetime.fromisoformat(iso)
-    except ValueError:
-        return None
-    if parsed.tzinfo is None:
-        parsed = parsed.replace(tzinfo=UTC)
-    excess = parsed.microsecond % 1000
-    return parsed.replace(microsecond=parsed.microsecond - excess) if excess else parsed
+def same_value(left: Json, right: Json) -> bool:
+    """Are two stored values equal?"""
+    return equality_key(left) == equality_key(right)
 
 
 # --- Order -----------------------------------------------------------------------------------------------
@@ -149,8 +143,8 @@ def sortable_key(value: Found, depth: int = 0) -> SortableKey:
             return _TEXT, value
         case list():
             return _ARRAY, tuple(sortable_key(part, depth + 1) for part in value) if depth < _DEEPEST else ()
-        case {"__type": "Date", "iso": str(iso)} if date := instant(iso):
-            return _DATE, date
+        case {"__type": "Date"} if moment := moment_of(value):
+            return _DATE, moment
         case {"__type": "Bytes", "base64": str(encoded)}:
             return _BYTES, (len(encoded), encoded)
         case {"__type": "File", "name": str(name)}:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from parse_clone.core.acl import normalize_acl
+from parse_clone.core.comparison import equality_key
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import is_array_index, root_of
-from parse_clone.core.values import contains_value, is_number, is_pointer, is_typed, normal_value
+from parse_clone.core.values import is_number, is_pointer, is_typed, normal_value
 from parse_clone.errors import ErrorCode, ParseError
 
 
@@ -302,14 +303,12 @@ def _apply_at(container: JsonObject | list[Json], key: str, path: str, operation
         case Add(objects):
             _put(container, key, [*_array(container, key, path), *objects], path)
         case AddUnique(objects):
-            array = list(_array(container, key, path))
-            for item in objects:
-                if not contains_value(array, item):
-                    array.append(item)
-            _put(container, key, array, path)
+            array = _array(container, key, path)
+            _put(container, key, [*array, *_not_in(array, objects)], path)
         case Remove(objects):
             if present:
-                kept = [item for item in _array(container, key, path) if not contains_value(objects, item)]
+                removed = {equality_key(item) for item in objects}
+                kept = [item for item in _array(container, key, path) if equality_key(item) not in removed]
                 _put(container, key, kept, path)
         case _:
             assert_never(operation)
@@ -322,6 +321,13 @@ def _array(container: JsonObject | list[Json], key: str, path: str) -> list[Json
     if not isinstance(value, list):
         raise wrong_kind(path, "an array")
     return value
+
+
+def _not_in(array: Iterable[Json], objects: Iterable[Json]) -> list[Json]:
+    """The objects that the array lacks, each once."""
+    known = {equality_key(item) for item in array}
+    new = {key: item for item in objects if (key := equality_key(item)) not in known}
+    return list(new.values())
 
 
 def wrong_kind(path: str, wanted: str) -> ParseError:
@@ -413,7 +419,7 @@ def _merge(first: Operation, then: Operation, path: str) -> Operation:
         case Add(a), Add(b):
             return Add(a + b)
         case AddUnique(a), AddUnique(b):
-            return AddUnique(a + tuple(item for item in b if not contains_value(a, item)))
+            return AddUnique((*a, *_not_in(a, b)))
         case Remove(a), Remove(b):
             return Remove(a + b)
         case ChangeRelation(), ChangeRelation():

@@ -168,8 +168,8 @@ def check_query_paths(
 class FieldView:
     """What one caller sees of the rows of one class.
 
-    `hidden` holds for every row (None: no list applies), narrowed by the lists of `by_user_field` where such a
-    field points to the caller. `secret` is never shown; the row `own_id` lacks `hidden_of_own` only.
+    `hidden` holds for every row (None: no list applies), narrowed by the lists of `by_user_field` where such
+    a field points to the caller. `secret` is never shown; the row `own_id` lacks `hidden_of_own` only.
     """
 
     user_id: str | None

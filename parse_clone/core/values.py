@@ -1,6 +1,6 @@
 """Parse's values in wire form: build, recognise, normalise and compare them; the scans of untrusted JSON.
 
-A client decides how deep its JSON is, so nothing here recurses.
+A client decides how deep its JSON is: scans do not recurse, and what is stored has a greatest depth.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from urllib.parse import urlsplit
 
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.errors import ErrorCode, ParseError
+
+MAX_DEPTH = 100
+"""How deep stored objects may be nested, as in the document database. Code behind this check may recurse."""
 
 # --- Dates -------------------------------------------------------------------------------------------------
 
@@ -199,90 +202,27 @@ def closed_ring(ring: Sequence[Json]) -> list[Json]:
     return [*ring, ring[0]] if ring[0] != ring[-1] else list(ring)
 
 
-def _normal_nested(value: JsonObject | list[Json]) -> Json:
+def _normal_nested(value: JsonObject | list[Json], depth: int = 1) -> Json:
     """Copy a container; its nested Dates and Pointers in normal form, its keys checked (121)."""
-    root: list[Json] = [value]
-    open_places: list[tuple[list[Json], int] | tuple[JsonObject, str]] = [(root, 0)]
-    while open_places:
-        container, place = open_places.pop()
-        found = container[place]  # type: ignore[index]
-        if isinstance(found, list):
-            items = found.copy()
-            open_places.extend((items, i) for i, item in enumerate(items) if isinstance(item, dict | list))
-            container[place] = items  # type: ignore[index]
-        elif isinstance(found, dict):
-            copy = _normal_member(found)
-            open_places.extend((copy, key) for key, item in copy.items() if isinstance(item, dict | list))
-            container[place] = copy  # type: ignore[index]
-    return root[0]
-
-
-def _normal_member(value: JsonObject) -> JsonObject:
+    if depth > MAX_DEPTH:
+        raise ParseError(ErrorCode.INVALID_JSON, f"objects may be nested {MAX_DEPTH} levels deep at most")
+    if isinstance(value, list):
+        return [_normal_nested(item, depth + 1) if isinstance(item, dict | list) else item for item in value]
     for key in value:
         if "$" in key or "." in key:
             raise ParseError(
                 ErrorCode.INVALID_NESTED_KEY, "Nested keys should not contain the '$' or '.' characters"
             )
     match value.get("__type"):
-        case "Date":
-            moment = moment_of(value)
-            return value.copy() if moment is None else date_value(moment)
-        case "Pointer":
-            return _normal_pointer(value) or value.copy()
+        case "Date" if (moment := moment_of(value)) is not None:
+            return date_value(moment)
+        case "Pointer" if (found := _normal_pointer(value)) is not None:
+            return found
         case _:
-            return value.copy()
-
-
-# --- Equality ----------------------------------------------------------------------------------------------
-
-_UNORDERED = {
-    "Pointer": ("className", "objectId"),
-    "GeoPoint": ("latitude", "longitude"),
-    "Polygon": ("coordinates",),
-    "File": ("name",),
-    "Bytes": ("base64",),
-}
-
-
-def same_value(left: Json, right: Json) -> bool:
-    """Are two values equal as Parse compares them?
-
-    Types count (`true` is not 1, but 1 is 1.0); Dates by their moment, other typed values by what they name;
-    plain objects key by key **in order**.
-    """
-    open_pairs = [(left, right)]
-    while open_pairs:
-        a, b = open_pairs.pop()
-        if isinstance(a, dict):
-            if not isinstance(b, dict):
-                return False
-            type_name = a.get("__type")
-            if type_name != b.get("__type"):
-                return False
-            if type_name == "Date":
-                if a.get("iso") != b.get("iso") and (moment_of(a) is None or moment_of(a) != moment_of(b)):
-                    return False
-            elif isinstance(type_name, str) and type_name in _UNORDERED:
-                open_pairs.extend((a.get(key), b.get(key)) for key in _UNORDERED[type_name])
-            elif list(a) != list(b):
-                return False
-            else:
-                open_pairs.extend(zip(a.values(), b.values(), strict=True))
-        elif isinstance(a, list):
-            if not isinstance(b, list) or len(a) != len(b):
-                return False
-            open_pairs.extend(zip(a, b, strict=True))
-        elif isinstance(a, bool) or isinstance(b, bool):
-            if a is not b:
-                return False
-        elif isinstance(b, dict | list) or a != b:
-            return False
-    return True
-
-
-def contains_value(values: Sequence[Json], wanted: Json) -> bool:
-    """Is one of the values the same as the wanted one?"""
-    return any(same_value(value, wanted) for value in values)
+            return {
+                key: _normal_nested(item, depth + 1) if isinstance(item, dict | list) else item
+                for key, item in value.items()
+            }
 
 
 # --- Scans of untrusted JSON -------------------------------------------------------------------------------
@@ -354,7 +294,7 @@ class KeywordDenylist:
 def _matches_rule(item: Json, denied: Json) -> bool:
     if isinstance(item, str) and isinstance(denied, str):
         return re.search(denied, item) is not None
-    return same_value(item, denied)
+    return type(item) is type(denied) and item == denied
 
 
 def check_file_domains(value: Json, allowed: Sequence[str]) -> None:
