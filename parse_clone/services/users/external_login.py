@@ -10,12 +10,12 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from parse_clone.core.comparison import same_value
 from parse_clone.core.auth_data import ProviderOutcome, ProviderRequest
 from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.operations import Delete, FieldOperation, Operation, Set
 from parse_clone.core.query import AnyOf, Condition, In, Page
-from parse_clone.core.values import same_value
 from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.ports import AuthProvider
 from parse_clone.services.toolbox import Toolbox
