@@ -1,0 +1,518 @@
+"""MongoDB as a `ports.Storage`, through PyMongo's asyncio API. One round trip per call.
+
+What objects look like there is in `codec.py`, what conditions and operations become in the compilers; here is
+only what is asked of the server, and when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from copy import copy
+from itertools import groupby
+from typing import Any, assert_never
+
+import orjson
+from pymongo import AsyncMongoClient, ReturnDocument, UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.read_preferences import (
+    Nearest,
+    Primary,
+    PrimaryPreferred,
+    Secondary,
+    SecondaryPreferred,
+)
+
+from parse_clone.adapters.storage.mongo.codec import Row, RowCodec, decode_nested
+from parse_clone.adapters.storage.mongo.driver_errors import DRIVER_ERRORS, Code
+from parse_clone.adapters.storage.mongo.pipeline_compiler import PipelineCodec
+from parse_clone.adapters.storage.mongo.query_compiler import compile_filter, compile_sort
+from parse_clone.adapters.storage.mongo.schema_codec import (
+    CASE_INSENSITIVE,
+    SCHEMA_COLLECTION,
+    decode_index,
+    decode_schema,
+    encode_schema,
+    encode_type,
+    index_model,
+    is_listed,
+    mirrored_keys,
+    option_changes,
+)
+from parse_clone.adapters.storage.mongo.update_compiler import compile_update, refusal_of
+from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.names import JoinTable
+from parse_clone.core.operations import Operations
+from parse_clone.core.query import Condition, Near, Page, Regex, TextSearch, leaves
+from parse_clone.core.schema import (
+    AddFields,
+    AddIndexes,
+    ClassSchema,
+    CreateClass,
+    DeleteFields,
+    DropClass,
+    DropIndexes,
+    Field,
+    Index,
+    SchemaChange,
+    SetFieldOptions,
+    SetPermissions,
+)
+from parse_clone.core.system_classes import VOLATILE_CLASSES, system_schema
+from parse_clone.errors import ErrorCode, ParseError
+
+_READ_PREFERENCES = {
+    "PRIMARY": Primary(),
+    "PRIMARY_PREFERRED": PrimaryPreferred(),
+    "SECONDARY": Secondary(),
+    "SECONDARY_PREFERRED": SecondaryPreferred(),
+    "NEAREST": Nearest(),
+}
+_FIRST_BATCH = 101  # rows that MongoDB sends at once unless told otherwise
+_COMMIT_ATTEMPTS = 5
+_SCORE: Row = {"$meta": "textScore"}
+
+
+class MongoStorage:
+    """A database of MongoDB, the one that the URI names. Pools, timeouts and TLS are the URI's options."""
+
+    def __init__(self, uri: str, *, prefix: str = "", regex_time_limit: float = 10.0, **options: Any) -> None:
+        """`prefix` begins every collection's name; a query with expressions is ended after
+        `regex_time_limit` seconds; `options` are the driver's."""
+        self._client: AsyncMongoClient[Row] = AsyncMongoClient(
+            uri, tz_aware=False, datetime_conversion="DATETIME_AUTO", **options
+        )
+        self._database = self._client.get_default_database("test")
+        self._prefix = prefix
+        self._regex_time_limit = int(regex_time_limit * 1000)
+        self._session: AsyncClientSession | None = None
+        self._collections: dict[str, AsyncCollection[Row]] = {}
+        self._codecs: dict[str, RowCodec] = {}
+
+    def _collection(self, name: str, read_preference: str | None = None) -> AsyncCollection[Row]:
+        found = self._collections.get(name)
+        if found is None:
+            found = self._collections[name] = self._database[self._prefix + name]
+        if read_preference is None or self._session is not None:
+            return found
+        return found.with_options(read_preference=_READ_PREFERENCES.get(read_preference.upper()))
+
+    def _codec(self, schema: ClassSchema) -> RowCodec:
+        found = self._codecs.get(schema.name)
+        if found is None or found.schema is not schema:
+            found = self._codecs[schema.name] = RowCodec(schema)
+        return found
+
+    def _time_limit(self, where: Condition) -> int | None:
+        return self._regex_time_limit if any(isinstance(leaf, Regex) for leaf in leaves(where)) else None
+
+    # --- Read ---------------------------------------------------------------------------------------------
+
+    async def find(self, schema: ClassSchema, where: Condition, page: Page) -> list[JsonObject]:
+        """Answer a page of the matches."""
+        if page.limit == 0:
+            return []
+        codec = self._codec(schema)
+        query = self._query(codec, where, page)
+        with DRIVER_ERRORS:
+            try:
+                rows = await self._run(schema, page, query)
+            except OperationFailure as error:
+                if not await self._create_missing_index(codec, where, error):
+                    raise
+                rows = await self._run(schema, page, query)
+        objects = [codec.decode(row) for row in rows]
+        if page.keys is None or query["projection"] is not None:
+            return objects
+        wanted = page.keys | {"objectId", "createdAt", "updatedAt", "ACL"}
+        return [{name: value for name, value in obj.items() if name in wanted} for obj in objects]
+
+    async def find_json(self, schema: ClassSchema, where: Condition, page: Page) -> list[bytes]:
+        """Answer a page of the matches, each as encoded JSON."""
+        return [orjson.dumps(obj) for obj in await self.find(schema, where, page)]
+
+    def _query(self, codec: RowCodec, where: Condition, page: Page) -> Row:
+        keys = page.keys
+        return {
+            "filter": compile_filter(codec, where, nearest_first=not page.order),
+            "projection": None if keys is None else _projection(codec, keys),
+            "sort": compile_sort(codec, page.order) or None,
+            "skip": page.skip,
+            "limit": page.limit or 0,
+            "batch_size": page.limit if page.limit and page.limit > _FIRST_BATCH else 0,
+            "collation": CASE_INSENSITIVE if page.case_insensitive else None,
+            "hint": page.hint,
+            "comment": page.comment,
+            "max_time_ms": self._time_limit(where),
+        }
+
+    async def _run(self, schema: ClassSchema, page: Page, query: Row) -> list[Row]:
+        collection = self._collection(schema.name, page.read_preference)
+        return await collection.find(**query, session=self._session).to_list()
+
+    async def _create_missing_index(self, codec: RowCodec, where: Condition, error: OperationFailure) -> bool:
+        """Make the index that a query for places or words needs, if that is what the server misses."""
+        if (
+            error.code not in (Code.INDEX_NOT_FOUND, Code.NO_QUERY_EXECUTION_PLANS)
+            or self._session is not None
+        ):
+            return False
+        for leaf in leaves(where):
+            if isinstance(leaf, Near | TextSearch):
+                name = codec.column(leaf.path).name
+                kind = "2d" if isinstance(leaf, Near) else "text"
+                await self._collection(codec.schema.name).create_index([(name, kind)], name=f"{name}_{kind}")
+                await self._mirror_indexes(codec.schema.name)
+                return True
+        return False
+
+    async def count(self, schema: ClassSchema, where: Condition) -> int:
+        """Count the matches; all rows of a class are counted by the server's estimate."""
+        query = compile_filter(self._codec(schema), where)
+        collection = self._collection(schema.name)
+        limit = self._time_limit(where)
+        with DRIVER_ERRORS:
+            if not query and self._session is None:
+                return await collection.estimated_document_count()
+            options: Row = {} if limit is None else {"maxTimeMS": limit}
+            return await collection.count_documents(query, session=self._session, **options)
+
+    async def distinct(self, schema: ClassSchema, path: str, where: Condition) -> list[Json]:
+        """List the different values of a path; those of arrays element by element, null left out."""
+        codec = self._codec(schema)
+        column = codec.column(path)
+        query = compile_filter(codec, where)
+        collection = self._collection(schema.name)
+        with DRIVER_ERRORS:
+            if column.type == "GeoPoint":  # stored as a pair, which must not be taken apart
+                stages = [{"$match": query}, {"$group": {"_id": f"${column.name}"}}]
+                rows = await (await collection.aggregate(stages, session=self._session)).to_list()
+                values = [row["_id"] for row in rows]
+            else:
+                values = await collection.distinct(column.name, query, session=self._session)
+        decode = decode_nested if column.type == "Date" else column.decode
+        return [decode(value) for value in values if value is not None]
+
+    async def aggregate(
+        self, schema: ClassSchema, stages: Sequence[JsonObject], options: Mapping[str, Json]
+    ) -> list[JsonObject]:
+        """Run a pipeline. Only privileged callers do, who may read the server's own complaints."""
+        codec = PipelineCodec(self._codec(schema), options)
+        preference = options.get("readPreference")
+        collection = self._collection(schema.name, preference if isinstance(preference, str) else None)
+        arguments: Row = {name: options[name] for name in ("hint", "comment") if options.get(name)}
+        with DRIVER_ERRORS:
+            try:
+                pipeline = codec.encode(stages)
+                if explain := options.get("explain"):
+                    command = {"aggregate": collection.name, "pipeline": pipeline, "cursor": {}, **arguments}
+                    return [await self._explain(command, explain)]
+                cursor = await collection.aggregate(pipeline, session=self._session, **arguments)
+                return [codec.decode(row) for row in await cursor.to_list()]
+            except OperationFailure as error:
+                details = error.details or {}
+                raise ParseError(ErrorCode.INVALID_QUERY, str(details.get("errmsg") or error)) from error
+
+    async def explain(self, schema: ClassSchema, where: Condition, page: Page, verbosity: str) -> Json:
+        """Answer the server's plan for a find."""
+        query = self._query(self._codec(schema), where, page)
+        command: Row = {"find": self._collection(schema.name).name, "filter": query["filter"]}
+        command |= {name: query[name] for name in ("projection", "skip", "limit", "hint") if query[name]}
+        if query["sort"]:
+            command["sort"] = dict(query["sort"])
+        if page.case_insensitive:
+            command["collation"] = CASE_INSENSITIVE.document
+        with DRIVER_ERRORS:
+            return await self._explain(command, verbosity)
+
+    async def _explain(self, command: Row, verbosity: Json) -> JsonObject:
+        known = verbosity if verbosity in ("queryPlanner", "executionStats") else "allPlansExecution"
+        plan = await self._database.command({"explain": command, "verbosity": known})
+        return {name: decode_nested(value) for name, value in plan.items() if not name.startswith("$")}
+
+    # --- Write --------------------------------------------------------------------------------------------
+
+    async def insert(self, schema: ClassSchema, objects: Sequence[JsonObject]) -> None:
+        """Store new objects, all or none: without a transaction, what went in before a refusal is removed."""
+        encode = self._codec(schema).encode
+        rows = [encode(obj) for obj in objects]
+        collection = self._collection(schema.name)
+        with DRIVER_ERRORS:
+            if len(rows) == 1:
+                await collection.insert_one(rows[0], session=self._session)
+            elif rows:
+                try:
+                    await collection.insert_many(rows, session=self._session)
+                except BulkWriteError as error:
+                    stored = rows[: error.details["nInserted"]]
+                    if stored and self._session is None:
+                        await collection.delete_many({"_id": {"$in": [row["_id"] for row in stored]}})
+                    raise
+
+    async def update(
+        self, schema: ClassSchema, where: Condition, operations: Operations, *, upsert: bool = False
+    ) -> JsonObject | None:
+        """Change the one match in one atomic step."""
+        codec = self._codec(schema)
+        query, changes = compile_filter(codec, where), compile_update(codec, operations)
+        collection = self._collection(schema.name)
+        with DRIVER_ERRORS:
+            try:
+                row = (
+                    await collection.find_one_and_update(
+                        query,
+                        changes,
+                        upsert=upsert,
+                        return_document=ReturnDocument.AFTER,
+                        session=self._session,
+                    )
+                    if changes
+                    else await collection.find_one(query, session=self._session)
+                )
+            except OperationFailure as error:
+                raise refusal_of(error, operations) or error from error
+        return None if row is None else codec.decode(row)
+
+    async def update_many(self, schema: ClassSchema, where: Condition, operations: Operations) -> int:
+        """Change all matches; answers how many there were."""
+        codec = self._codec(schema)
+        query, changes = compile_filter(codec, where), compile_update(codec, operations)
+        if not changes:
+            return await self.count(schema, where)
+        with DRIVER_ERRORS:
+            try:
+                result = await self._collection(schema.name).update_many(
+                    query, changes, session=self._session
+                )
+            except OperationFailure as error:
+                raise refusal_of(error, operations) or error from error
+        return result.matched_count
+
+    async def delete(self, schema: ClassSchema, where: Condition) -> int:
+        """Remove all matches; answers how many there were."""
+        query = compile_filter(self._codec(schema), where)
+        with DRIVER_ERRORS:
+            result = await self._collection(schema.name).delete_many(query, session=self._session)
+        return result.deleted_count
+
+    # --- Links --------------------------------------------------------------------------------------------
+
+    async def link(self, table: JoinTable, owning_id: str, related_ids: Sequence[str]) -> None:
+        """Add links; those that exist stay as they are."""
+        links = [{"owningId": owning_id, "relatedId": related_id} for related_id in related_ids]
+        if links:
+            with DRIVER_ERRORS:
+                await self._collection(table.name).bulk_write(
+                    [UpdateOne(link, {"$set": link}, upsert=True) for link in links], session=self._session
+                )
+
+    async def unlink(self, table: JoinTable, owning_id: str, related_ids: Sequence[str]) -> None:
+        """Remove links; those that do not exist are no error."""
+        links = {"owningId": owning_id, "relatedId": {"$in": list(related_ids)}}
+        with DRIVER_ERRORS:
+            await self._collection(table.name).delete_many(links, session=self._session)
+
+    async def related_ids(self, table: JoinTable, owning_ids: Sequence[str]) -> list[str]:
+        """Follow links from owning to related objects, in order of linking."""
+        return await self._linked(table, "owningId", owning_ids, "relatedId")
+
+    async def owning_ids(self, table: JoinTable, related_ids: Sequence[str]) -> list[str]:
+        """Follow links from related to owning objects."""
+        return await self._linked(table, "relatedId", related_ids, "owningId")
+
+    async def _linked(self, table: JoinTable, known: str, ids: Sequence[str], wanted: str) -> list[str]:
+        query = {known: {"$in": list(ids)}}
+        with DRIVER_ERRORS:
+            cursor = self._collection(table.name).find(query, {wanted: 1}, session=self._session)
+            rows = await cursor.sort("_id", 1).to_list()
+        return list(dict.fromkeys(row[wanted] for row in rows))
+
+    # --- Transactions -------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[MongoStorage]:
+        """Open a transaction, which needs a replica set; inside of one, join it."""
+        if self._session is not None:
+            yield self
+            return
+        async with self._client.start_session() as session:
+            within = copy(self)
+            within._session = session
+            with DRIVER_ERRORS:
+                await session.start_transaction()
+                try:
+                    yield within
+                except BaseException:
+                    await session.abort_transaction()
+                    raise
+                await _commit(session)
+
+    # --- Schemas: always outside of transactions, as parse-server keeps them ------------------------------
+
+    async def load_schemas(self) -> list[ClassSchema]:
+        """Read all classes. Rows of classes whose schema is fixed mean nothing."""
+        with DRIVER_ERRORS:
+            rows = await self._schemas.find({}).to_list()
+        return [decode_schema(row) for row in rows if row["_id"] not in VOLATILE_CLASSES]
+
+    async def change_schema(self, change: SchemaChange) -> None:
+        """Make a change. Fields and classes that another process added meanwhile stay as they are."""
+        with DRIVER_ERRORS:
+            match change:
+                case CreateClass(schema):
+                    await self._create_class(schema)
+                case AddFields(class_name, fields):
+                    await self._add_fields(class_name, fields)
+                case SetFieldOptions(class_name, fields):
+                    await self._change_class(class_name, option_changes(fields))
+                case DeleteFields(class_name, fields):
+                    await self._delete_fields(class_name, fields)
+                case SetPermissions(class_name, None):
+                    await self._change_class(class_name, {"$unset": {"_metadata.class_permissions": ""}})
+                case SetPermissions(class_name, permissions):
+                    await self._change_class(
+                        class_name, {"$set": {"_metadata.class_permissions": permissions}}
+                    )
+                case AddIndexes(indexes):
+                    await self._add_indexes(indexes)
+                case DropIndexes(class_name, names):
+                    await self._drop_indexes(class_name, names)
+                case DropClass(schema):
+                    await self._drop_class(schema)
+                case _:
+                    assert_never(change)
+
+    async def list_indexes(self, class_name: str) -> list[Index]:
+        """Describe the real indexes of a class."""
+        with DRIVER_ERRORS:
+            return [decode_index(class_name, description) for description in await self._indexes(class_name)]
+
+    @property
+    def _schemas(self) -> AsyncCollection[Row]:
+        return self._collection(SCHEMA_COLLECTION)
+
+    async def _change_class(self, class_name: str, update: Row) -> None:
+        if update:
+            await self._schemas.update_one({"_id": class_name}, update)
+
+    async def _create_class(self, schema: ClassSchema) -> None:
+        if schema.name in VOLATILE_CLASSES:
+            return
+        try:
+            await self._schemas.insert_one(encode_schema(schema))
+        except DuplicateKeyError as error:
+            message = f"Class {schema.name} already exists."
+            raise ParseError(ErrorCode.INVALID_CLASS_NAME, message) from error
+        await self._index_fields(schema.name, schema.fields)
+
+    async def _add_fields(self, class_name: str, fields: Mapping[str, Field]) -> None:
+        additions = [
+            UpdateOne({"_id": class_name, name: {"$exists": False}}, _addition(name, field), upsert=True)
+            for name, field in fields.items()
+            if is_listed(name)
+        ]
+        if not additions or class_name in VOLATILE_CLASSES:
+            return
+        try:
+            await self._schemas.bulk_write(additions, ordered=False)
+        except BulkWriteError as error:
+            # The upsert of a field that exists meanwhile meets the class's row.
+            if any(failure["code"] != Code.DUPLICATE_KEY for failure in error.details["writeErrors"]):
+                raise
+        await self._index_fields(class_name, fields)
+
+    async def _index_fields(self, class_name: str, fields: Mapping[str, Field]) -> None:
+        """Index polygons, as parse-server does, and links, which would be scanned otherwise."""
+        if self._session is not None:
+            return  # an index would wait for the end of the transaction that waits for it
+        for name, field in fields.items():
+            if field.type.name == "Polygon":
+                await self._collection(class_name).create_index([(name, "2dsphere")])
+            elif field.type.name == "Relation":
+                links = self._collection(JoinTable(class_name=class_name, field=name).name)
+                await links.create_index([("owningId", 1), ("relatedId", 1)])
+                await links.create_index([("relatedId", 1), ("owningId", 1)])
+
+    async def _delete_fields(self, class_name: str, fields: Mapping[str, Field]) -> None:
+        codec = RowCodec(ClassSchema(class_name, fields))
+        columns = [codec.column(name).name for name, field in fields.items() if field.type.name != "Relation"]
+        if columns:
+            present = {"$or": [{column: {"$exists": True}} for column in columns]}
+            await self._collection(class_name).update_many(present, {"$unset": dict.fromkeys(columns, "")})
+        members = [member for name in fields for member in (name, f"_metadata.fields_options.{name}")]
+        await self._change_class(class_name, {"$unset": dict.fromkeys(members, "")} if members else {})
+        await self._drop_links(codec.schema)
+
+    async def _drop_class(self, schema: ClassSchema) -> None:
+        await self._collection(schema.name).drop()
+        await self._schemas.delete_one({"_id": schema.name})
+        await self._drop_links(schema)
+
+    async def _drop_links(self, schema: ClassSchema) -> None:
+        for field in schema.relations:
+            await self._collection(JoinTable(class_name=schema.name, field=field).name).drop()
+
+    # --- Indexes ------------------------------------------------------------------------------------------
+
+    async def _add_indexes(self, indexes: Sequence[Index]) -> None:
+        for class_name, group in groupby(indexes, key=lambda index: index.class_name):
+            codec = RowCodec(await self._load_schema(class_name))
+            await self._collection(class_name).create_indexes([index_model(codec, index) for index in group])
+            await self._mirror_indexes(class_name)
+
+    async def _drop_indexes(self, class_name: str, names: Sequence[str]) -> None:
+        for name in names:
+            try:
+                await self._collection(class_name).drop_index(name)
+            except OperationFailure as error:
+                if error.code not in (Code.INDEX_NOT_FOUND, Code.NAMESPACE_NOT_FOUND):
+                    raise
+        await self._mirror_indexes(class_name)
+
+    async def _load_schema(self, class_name: str) -> ClassSchema:
+        if class_name in VOLATILE_CLASSES:
+            return system_schema(class_name)
+        row = await self._schemas.find_one({"_id": class_name})
+        return ClassSchema(class_name, {}) if row is None else decode_schema(row)
+
+    async def _mirror_indexes(self, class_name: str) -> None:
+        indexes = {index["name"]: mirrored_keys(index) for index in await self._indexes(class_name)}
+        await self._change_class(class_name, {"$set": {"_metadata.indexes": indexes}})
+
+    async def _indexes(self, class_name: str) -> list[Any]:
+        return await (await self._collection(class_name).list_indexes()).to_list()
+
+    # --- Connection ---------------------------------------------------------------------------------------
+
+    async def ping(self) -> None:
+        """Ask whether the database answers."""
+        with DRIVER_ERRORS:
+            await self._database.command("ping")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+
+def _projection(codec: RowCodec, keys: frozenset[str]) -> Row | None:
+    projection = codec.projection(keys - {"$score"})
+    return projection if projection is None or "$score" not in keys else projection | {"score": _SCORE}
+
+
+def _addition(name: str, field: Field) -> Row:
+    options = {f"_metadata.fields_options.{name}": dict(field.options)} if field.options else {}
+    return {"$set": {name: encode_type(field.type), **options}}
+
+
+async def _commit(session: AsyncClientSession) -> None:
+    """Commit, asking again where the answer was lost: the server remembers what it committed."""
+    for attempt in range(_COMMIT_ATTEMPTS):
+        try:
+            await session.commit_transaction()
+            return
+        except PyMongoError as error:
+            last = attempt == _COMMIT_ATTEMPTS - 1
+            if last or not error.has_error_label("UnknownTransactionCommitResult"):
+                raise
