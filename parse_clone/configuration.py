@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from parse_clone.errors import SettingsError
-from parse_clone.settings import Settings, wire_name
+from parse_clone.settings import Settings, embedded_path, wire_name
 
 Options = Mapping[str, Any]
 Kind = TypeVar("Kind")
@@ -141,17 +141,11 @@ def _merge(below: Options, above: Options) -> dict[str, Any]:
 
 def _with_local_keys(options: dict[str, Any]) -> dict[str, Any]:
     uri = str(options.get("databaseURI", _default_of("database_uri")))
-    path = database_path(uri)
+    path = embedded_path(uri)
     if path is None or _is_true(options.get("production", False)) or options.get("masterKey"):
         return options
     kept = _keep_keys(path.parent / "keys.json")
     return {**kept, **{name: value for name, value in options.items() if value is not None}}
-
-
-def database_path(uri: str) -> Path | None:
-    """The file of an embedded database; None for any other."""
-    path = uri.removeprefix("sqlite://").removeprefix("/")
-    return Path(path) if uri.startswith("sqlite:///") and path else None
 
 
 def _keep_keys(path: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from parse_clone.errors import SettingsError
@@ -635,6 +636,17 @@ class Settings:
     def is_embedded(self) -> bool:
         """Does the database live inside of this process?"""
         return self.database_uri.startswith("sqlite:")
+
+    @property
+    def database_path(self) -> Path | None:
+        """The file of an embedded database; None for one in memory, and for any other."""
+        return embedded_path(self.database_uri)
+
+
+def embedded_path(uri: str) -> Path | None:
+    """The file that `sqlite:///relative/path` or `sqlite:////absolute/path` names."""
+    path = uri.removeprefix("sqlite:///")
+    return Path(path) if path and path != uri else None
 
 
 def wire_name(field_name: str) -> str:

@@ -1,0 +1,161 @@
+"""A page of assembly: settings, adapters, toolbox, catalog, hooks, routes. No global state.
+
+Services know ports and adapters implement them; here, and only here, they are introduced to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from parse_clone.adapters.passwords import BcryptHasher
+from parse_clone.adapters.system import RandomIds, SystemClock
+from parse_clone.api.rest.endpoint import RestEndpoint
+from parse_clone.api.rest.middleware.rate_limit import RateLimiter
+from parse_clone.api.rest.routes import all_routes
+from parse_clone.api.rest.standby import Standby
+from parse_clone.core.class_permissions import FieldProtection
+from parse_clone.core.values import KeywordDenylist
+from parse_clone.ports import AuthProvider, Clock, FileStore, Ids, Mailer, PasswordHasher, Storage
+from parse_clone.services.caches import Caches
+from parse_clone.services.catalog import SchemaCatalog
+from parse_clone.services.changes import Listeners
+from parse_clone.services.startup import prepare_database
+from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.triggers import TriggerRegistry
+from parse_clone.settings import Settings
+
+log = structlog.get_logger("parse_clone")
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapters:
+    """Adapters to use instead of those that the settings choose: for tests, and for what is not built in."""
+
+    storage: Storage | None = None
+    files: FileStore | None = None
+    mailer: Mailer | None = None
+    auth_providers: Mapping[str, AuthProvider] | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    ids: Ids = field(default_factory=RandomIds)
+    passwords: PasswordHasher | None = None
+
+
+def create_app(settings: Settings, adapters: Adapters | None = None) -> Asgi:
+    """Build a server as an ASGI application. It opens what it needs when its lifespan starts."""
+    return _App(settings, lambda: assemble(settings, adapters or Adapters()))
+
+
+@asynccontextmanager
+async def assemble(settings: Settings, adapters: Adapters) -> AsyncIterator[Asgi]:
+    """Open everything, serve, close everything."""
+    async with AsyncExitStack() as stack:
+        toolbox = await open_toolbox(settings, adapters, stack)
+        await prepare_database(toolbox)
+        limits = RateLimiter(settings.rate_limit)
+        yield RestEndpoint(toolbox, all_routes(), limits)
+
+
+async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitStack) -> Toolbox:
+    """Choose and open the adapters; the stack closes them."""
+    storage = adapters.storage or await open_storage(settings)
+    stack.push_async_callback(storage.close)
+    return Toolbox(
+        settings=settings,
+        storage=storage,
+        catalog=SchemaCatalog(storage),
+        triggers=TriggerRegistry(),
+        changes=Listeners(),
+        caches=Caches(settings.cache_ttl / 1000, settings.cache_max_size),
+        clock=adapters.clock,
+        ids=adapters.ids,
+        passwords=adapters.passwords or BcryptHasher(),
+        auth_providers=adapters.auth_providers or {},
+        files=adapters.files,
+        mailer=adapters.mailer,
+        keywords=keyword_denylist(settings),
+        protection=field_protection(settings),
+    )
+
+
+async def open_storage(settings: Settings) -> Storage:
+    """The engine that the database URI names. Only that engine's driver is loaded."""
+    if settings.is_embedded:
+        from parse_clone.adapters.storage.sqlite.storage import SqliteStorage
+
+        return SqliteStorage(settings.database_path)
+    from parse_clone.adapters.storage.mongo.storage import MongoStorage
+
+    options = settings.database_options
+    driver_options: dict[str, Any] = {
+        "maxPoolSize": options.max_pool_size,
+        "minPoolSize": options.min_pool_size,
+        "maxStalenessSeconds": options.max_staleness_seconds,
+        "readPreference": options.read_preference,
+        "retryWrites": options.retry_writes,
+    }
+    chosen = {name: value for name, value in driver_options.items() if value is not None}
+    return MongoStorage(settings.database_uri, prefix=settings.collection_prefix, **chosen)
+
+
+def keyword_denylist(settings: Settings) -> KeywordDenylist:
+    """The denied keywords, compiled."""
+    return KeywordDenylist(
+        tuple(
+            {name: value for name, value in (("key", rule.key), ("value", rule.value)) if value is not None}
+            for rule in settings.request_keyword_denylist
+        )
+    )
+
+
+def field_protection(settings: Settings) -> FieldProtection:
+    """The protected fields, those of the older option among them."""
+    lists = {name: dict(groups) for name, groups in settings.protected_fields.items()}
+    if settings.user_sensitive_fields:
+        everybody = lists.setdefault("_User", {}).get("*", ())
+        lists["_User"]["*"] = tuple(dict.fromkeys((*everybody, *settings.user_sensitive_fields)))
+    return FieldProtection(lists, owner_exempt=settings.protected_fields_owner_exempt)
+
+
+class _App:
+    """The ASGI application: the lifespan opens and closes the server, everything else goes to it."""
+
+    def __init__(self, settings: Settings, opens: Callable[[], AbstractAsyncContextManager[Asgi]]) -> None:
+        self._opens = opens
+        self._standby = Standby(settings)
+        self._server: Asgi = self._standby
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await self._server(scope, receive, send)
+            case "lifespan":
+                await self._live(receive, send)
+            case "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 1000})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._standby.state = "starting"
+        try:
+            async with self._opens() as self._server:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+                self._server = self._standby
+        except Exception as error:
+            self._standby.state = "error"
+            self._server = self._standby
+            log.error("cannot start", exc_info=error)
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})

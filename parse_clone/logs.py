@@ -1,0 +1,58 @@
+"""How the server writes its log: lines for a person, or JSON for a machine. Set once for a process."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from parse_clone.api.rest.middleware.request_log import REQUEST_ID
+from parse_clone.settings import Settings
+
+LEVELS = {
+    "debug": logging.DEBUG,
+    "verbose": logging.DEBUG,
+    "silly": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "none": logging.CRITICAL + 1,
+}
+
+
+def configure_logs(settings: Settings) -> None:
+    """Write the log of this process to standard error, at the level that the settings name."""
+    as_json = settings.json_logs
+    processors: list[Processor] = [
+        add_request_id,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if as_json:
+        processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    else:
+        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(log_level(settings)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def log_level(settings: Settings) -> int:
+    """The lowest level that is written."""
+    if settings.silent:
+        return LEVELS["none"]
+    return LEVELS["debug"] if settings.verbose else LEVELS.get(settings.log_level.lower(), logging.INFO)
+
+
+def add_request_id(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Say in which request a line was written."""
+    request_id = REQUEST_ID.get()
+    if request_id:
+        event["request"] = request_id
+    return event
