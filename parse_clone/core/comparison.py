@@ -97,25 +97,57 @@ def equality_key(value: Found, depth: int = 0) -> Key:
             return (object(),)
         case list():
             return ("Array", *(equality_key(element, depth + 1) for element in value))
-        case {"__type": "Pointer" | "Object", "className": str(name), "objectId": str(object_id)}:
-            return ("Pointer", name, object_id)
-        case {"__type": "Date"} if moment := moment_of(value):
-            return ("Date", moment)
-        case {"__type": "File", "name": str(name)}:
-            return name
-        case {"__type": "Bytes", "base64": str(encoded)}:
-            return ("Bytes", encoded)
-        case {"__type": "GeoPoint"} if point := geo.as_geo_point(value):
-            return ("GeoPoint", point.latitude, point.longitude)
-        case {"__type": "Polygon"} if ring := geo.as_ring(value):
-            return ("Polygon", *((point.latitude, point.longitude) for point in ring))
-        case _:  # the order of members counts, as it does in the document database
-            return ("Object", *((name, equality_key(member, depth + 1)) for name, member in value.items()))
+        case _:
+            type_name = value.get("__type")
+            typed_key = _TYPED_KEYS.get(type_name) if isinstance(type_name, str) else None
+            # The order of members counts, as it does in the document database.
+            return (typed_key and typed_key(value)) or (
+                ("Object", *((name, equality_key(member, depth + 1)) for name, member in value.items()))
+            )
 
 
-def same_value(left: Json, right: Json) -> bool:
-    """Are two stored values equal?"""
-    return equality_key(left) == equality_key(right)
+def _pointer_key(value: JsonObject) -> Key:
+    class_name, object_id = value.get("className"), value.get("objectId")
+    if isinstance(class_name, str) and isinstance(object_id, str):
+        return ("Pointer", class_name, object_id)
+    return None
+
+
+def _date_key(value: JsonObject) -> Key:
+    moment = moment_of(value)
+    return None if moment is None else ("Date", moment)
+
+
+def _point_key(value: JsonObject) -> Key:
+    point = geo.as_geo_point(value)
+    return None if point is None else ("GeoPoint", point)
+
+
+def _ring_key(value: JsonObject) -> Key:
+    ring = geo.as_ring(value)
+    return None if ring is None else ("Polygon", ring)
+
+
+def _file_key(value: JsonObject) -> Key:
+    name = value.get("name")
+    return name if isinstance(name, str) else None
+
+
+def _bytes_key(value: JsonObject) -> Key:
+    encoded = value.get("base64")
+    return ("Bytes", encoded) if isinstance(encoded, str) else None
+
+
+_TYPED_KEYS: dict[str, Callable[[JsonObject], Key]] = {
+    "Pointer": _pointer_key,
+    "Object": _pointer_key,
+    "Date": _date_key,
+    "GeoPoint": _point_key,
+    "Polygon": _ring_key,
+    "File": _file_key,
+    "Bytes": _bytes_key,
+}
+"""The identity of typed values; None for those that do not hold what their type promises."""
 
 
 # --- Order -----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from math import asin, cos, radians, sin, sqrt
 
 from parse_clone.core.json_types import Json
 from parse_clone.core.query import GeoPoint
+from parse_clone.core.values import is_number
 
 EARTH_RADIUS_IN_KILOMETERS = 6371.0
 EARTH_RADIUS_IN_MILES = 3959.0
@@ -24,7 +25,7 @@ def as_geo_point(value: Json) -> GeoPoint | None:
     latitude, longitude = value.get("latitude"), value.get("longitude")
     if not is_number(latitude) or not is_number(longitude):
         return None
-    return GeoPoint(float(latitude), float(longitude))  # type: ignore[arg-type]
+    return GeoPoint(float(latitude), float(longitude))
 
 
 def as_ring(value: Json) -> tuple[GeoPoint, ...] | None:
@@ -34,17 +35,12 @@ def as_ring(value: Json) -> tuple[GeoPoint, ...] | None:
     coordinates = value.get("coordinates")
     if not isinstance(coordinates, list) or not coordinates:
         return None
-    ring = []
+    ring: list[GeoPoint] = []
     for pair in coordinates:
-        if not isinstance(pair, list) or len(pair) != 2 or not all(is_number(part) for part in pair):
+        if not (isinstance(pair, list) and len(pair) == 2 and is_number(pair[0]) and is_number(pair[1])):
             return None
-        ring.append(GeoPoint(float(pair[0]), float(pair[1])))  # type: ignore[arg-type]
+        ring.append(GeoPoint(float(pair[0]), float(pair[1])))
     return closed(ring)
-
-
-def is_number(value: Json) -> bool:
-    """Tell numbers from the rest; in JSON a boolean is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_on_earth(latitude: float, longitude: float) -> bool:
