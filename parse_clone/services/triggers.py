@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 from parse_clone.core.context import RequestContext
 from parse_clone.core.draft import Draft
 from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.ports import Storage
+from parse_clone.services.changes import ChangeFeed
 
 
 class TriggerKind(Enum):
@@ -38,15 +41,24 @@ CONFIG = "@Config"
 CONNECT = "@Connect"
 
 
+@dataclass(frozen=True, slots=True)
+class UnitOfWork:
+    """The storage and the feed of the request: what a hook's own calls use to take part in its transaction."""
+
+    storage: Storage
+    changes: ChangeFeed
+
+
 @dataclass(slots=True)
 class TriggerEvent:
-    """What every hook is told. `cloud_context` is this hook's own copy; after a `before` hook the step merges
-    it back into the request's context."""
+    """What every hook is told. `cloud_context` is this hook's own copy; its changes reach the later hooks of
+    the request. `work` is set when the hook runs."""
 
     kind: TriggerKind
     class_name: str
     context: RequestContext
     cloud_context: JsonObject = field(default_factory=dict)
+    work: UnitOfWork | None = None
 
 
 @dataclass(slots=True)
@@ -121,6 +133,7 @@ class FunctionCall:
     name: str
     params: JsonObject
     context: RequestContext
+    work: UnitOfWork
     files: dict[str, tuple[str, str, bytes]] = field(default_factory=dict)
 
 
@@ -179,12 +192,25 @@ class TriggerRegistry:
         self.jobs.clear()
 
 
-async def run_trigger(registry: TriggerRegistry, event: TriggerEvent) -> Json:
-    """Run the hook of an event, if there is one, with its own copy of the cloud context; changes of the
-    context reach the later hooks of the request."""
-    handler = registry.get(event.kind, event.class_name)
+class Hooked(Protocol):
+    """The part of the toolbox that running a hook needs."""
+
+    @property
+    def triggers(self) -> TriggerRegistry: ...
+
+    @property
+    def storage(self) -> Storage: ...
+
+    @property
+    def changes(self) -> ChangeFeed: ...
+
+
+async def run_trigger(toolbox: Hooked, event: TriggerEvent) -> Json:
+    """Run the hook of an event, if there is one; answer what it returned."""
+    handler = toolbox.triggers.get(event.kind, event.class_name)
     if handler is None:
         return None
+    event.work = UnitOfWork(toolbox.storage, toolbox.changes)
     event.cloud_context = dict(event.context.cloud_context)
     answer = await handler(event)
     event.context.cloud_context.update(event.cloud_context)

@@ -64,7 +64,7 @@ async def run_before_delete(toolbox: Toolbox, context: RequestContext, deletion:
         if not matches(deletion.where, deletion.original):
             raise object_not_found()
         await run_trigger(
-            toolbox.triggers,
+            toolbox,
             ObjectEvent(TriggerKind.BEFORE_DELETE, deletion.class_name, context, object=deletion.original),
         )
     return deletion
@@ -89,7 +89,7 @@ async def run_after_delete(toolbox: Toolbox, context: RequestContext, deletion: 
     """Run cloud code after the delete; here a failure does reach the client."""
     if deletion.original is not None:
         await run_trigger(
-            toolbox.triggers,
+            toolbox,
             ObjectEvent(TriggerKind.AFTER_DELETE, deletion.class_name, context, object=deletion.original),
         )
     return deletion

@@ -179,7 +179,7 @@ async def run_before_save(toolbox: Toolbox, context: RequestContext, save: Save)
         return save
     draft = Draft(save.class_name, save.object_id, save.original, dict(save.operations))
     await run_trigger(
-        toolbox.triggers,
+        toolbox,
         SaveEvent(TriggerKind.BEFORE_SAVE, save.class_name, context, draft=draft, original=save.original),
     )
     toolbox.keywords.check(written_values(draft.operations))
@@ -315,7 +315,7 @@ async def run_after_save(toolbox: Toolbox, context: RequestContext, save: Save) 
     draft = Draft(save.class_name, save.object_id, save.result, {})
     event = SaveEvent(TriggerKind.AFTER_SAVE, save.class_name, context, draft=draft, original=save.original)
     try:
-        replacement = await run_trigger(toolbox.triggers, event)
+        replacement = await run_trigger(toolbox, event)
     except ParseError as error:
         log.warning("afterSave failed", class_name=save.class_name, code=error.code, error=error.message)
         return save
