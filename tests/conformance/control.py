@@ -1,0 +1,213 @@
+"""The server under test behind the control protocol of the conformance harness.
+
+    python -m tests.conformance.control --engine sqlite|mongo --port P --control-port C [--mongo-uri URI]
+
+One process: the harness's requests go to port P (mount path `/1`), its control requests (status, reset,
+reconfigure) to port C. A reconfigured server is a new application over the same data; nothing else changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pymongo
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from parse_clone.app import create_app
+from tests.conformance.options import read_adapters, read_settings
+from tests.conformance.wire import RemoteFunction, decode_options, encode_error
+
+Action = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Lifespan:
+    """Starts and stops an ASGI application as a server would."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._incoming: asyncio.Queue[Message] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[Message] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+        await self._say("lifespan.startup")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            await self._say("lifespan.shutdown")
+            await self._task
+
+    async def _run(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+        await self._app(scope, self._incoming.get, self._outgoing.put)
+
+    async def _say(self, kind: str) -> None:
+        await self._incoming.put({"type": kind})
+        answer = asyncio.ensure_future(self._outgoing.get())
+        assert self._task is not None
+        await asyncio.wait({answer, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            answer.cancel()
+            self._task.result()
+            raise RuntimeError(f"the application ended at {kind}")
+        if answer.result()["type"].endswith(".failed"):
+            await asyncio.wait({self._task}, timeout=1)
+            raise RuntimeError(answer.result().get("message", kind))
+
+
+class Data:
+    """Where the data of the server under test lie, and how they are dropped."""
+
+    def __init__(self, engine: str, mongo_uri: str | None) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="conformance-"))
+        self._mongo = None
+        self.files_uri = f"file://{self._folder}/files"
+        if engine == "mongo":
+            assert mongo_uri is not None, "--mongo-uri is needed"
+            self.uri = f"{mongo_uri.rstrip('/')}/conformance_{self._folder.name[-8:].lower()}"
+            self._mongo = pymongo.MongoClient[dict[str, Any]](mongo_uri)
+        else:
+            self.uri = f"sqlite:///{self._folder}/parse.sqlite3"
+
+    def drop(self) -> None:
+        """Forget everything; the server must be stopped."""
+        if self._mongo is not None:
+            self._mongo.drop_database(self.uri.rsplit("/", 1)[1])
+        for path in self._folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def close(self) -> None:
+        self.drop()
+        self._folder.rmdir()
+
+
+class ServerUnderTest:
+    """The current application; every connection goes to it."""
+
+    def __init__(self, data: Data, port: int) -> None:
+        self._data = data
+        self._port = port
+        self._client = httpx.AsyncClient(timeout=30)
+        self._options: dict[str, Any] | None = None
+        self._callback = ""
+        self._app: ASGIApp | None = None
+        self._lifespan: Lifespan | None = None
+        self._lock = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            raise RuntimeError("not configured")
+        await self._app(scope, receive, send)
+
+    async def reconfigure(self, body: dict[str, Any]) -> None:
+        """Serve with other options, over the same data."""
+        async with self._lock:
+            self._options, self._callback = body["options"], body["callback"]
+            await self._stop()
+            await self._start()
+
+    async def reset(self) -> None:
+        """Serve with the same options, over no data."""
+        async with self._lock:
+            await self._stop()
+            await asyncio.to_thread(self._data.drop)
+            if self._options is not None:
+                await self._start()
+
+    async def close(self) -> None:
+        async with self._lock:
+            await self._stop()
+            await asyncio.to_thread(self._data.close)
+            await self._client.aclose()
+
+    async def _start(self) -> None:
+        options = decode_options(self._options, self._remote)
+        settings = read_settings(options, self._data.uri, self._data.files_uri, self._port)
+        app = create_app(settings, read_adapters(options))
+        lifespan = Lifespan(app)
+        await lifespan.start()
+        self._app, self._lifespan = app, lifespan
+
+    async def _stop(self) -> None:
+        lifespan, self._app, self._lifespan = self._lifespan, None, None
+        if lifespan is not None:
+            await lifespan.stop()
+
+    def _remote(self, identifier: str) -> RemoteFunction:
+        return RemoteFunction(self._client, self._callback, identifier)
+
+
+def control_app(server: ServerUnderTest) -> Starlette:
+    """The control endpoints."""
+
+    def endpoint(
+        action: Callable[[dict[str, Any]], Awaitable[None]],
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                await action(orjson.loads(await request.body() or b"{}"))
+            except Exception as error:  # every failure is an answer of the protocol
+                return Response(orjson.dumps({"error": encode_error(error)}), 400)
+            return Response(b"{}")
+
+        return answer
+
+    async def status(request: Request) -> Response:
+        answer = {"name": "parse_clone", "version": "0", "capabilities": ["reset", "reconfigure", "remote"]}
+        return Response(orjson.dumps(answer))
+
+    async def cloud(request: Request) -> Response:
+        return Response(b'{"error": {"message": "cloud code is not connected"}}', 501)
+
+    return Starlette(
+        routes=[
+            Route("/status", status),
+            Route("/reset", endpoint(lambda body: server.reset()), methods=["POST"]),
+            Route("/reconfigure", endpoint(server.reconfigure), methods=["POST"]),
+            Route("/cloud", cloud, methods=["POST"]),
+        ]
+    )
+
+
+async def serve(engine: str, port: int, control_port: int, mongo_uri: str | None) -> None:
+    """Serve until interrupted."""
+    server = ServerUnderTest(Data(engine, mongo_uri), port)
+    configs = [
+        uvicorn.Config(server, host="localhost", port=port, lifespan="off", log_level="warning"),
+        uvicorn.Config(control_app(server), host="127.0.0.1", port=control_port, log_level="warning"),
+    ]
+    try:
+        await asyncio.gather(*(uvicorn.Server(config).serve() for config in configs))
+    finally:
+        await server.close()
+
+
+def main() -> None:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", choices=["sqlite", "mongo"], default="sqlite")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--control-port", type=int, required=True)
+    parser.add_argument("--mongo-uri")
+    chosen = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(chosen.engine, chosen.port, chosen.control_port, chosen.mongo_uri))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""parse-server's options as the harness sends them, read as our settings and adapters.
+
+The harness speaks of parse-server 7.4: where later versions (and we) are stricter by default, its default is
+restored here. Functions among the options live in the test process; adapters made of them stand in for ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from parse_clone.app import Adapters
+from parse_clone.configuration import decode_settings
+from parse_clone.core.auth_data import ProviderOutcome, ProviderRequest
+from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.ports import AuthProvider
+from parse_clone.settings import RequestComplexity, Settings, wire_name
+from tests.conformance.wire import RemoteFunction
+
+OLDER_DEFAULTS = {"enableSanitizedErrorResponse": False, "enableInsecureAuthAdapters": True}
+
+KNOWN = {option.metadata["name"] or wire_name(option.name) for option in fields(Settings)}
+
+UNLIMITED = RequestComplexity(
+    **{option.name: None for option in fields(RequestComplexity) if option.name != "allow_regex"}
+)
+
+
+def read_settings(options: Mapping[str, Any], database_uri: str, files_url: str, port: int) -> Settings:
+    """Read the options; what the harness decides (port, data, mount path) is laid over them."""
+    known = {name: value for name, value in options.items() if name in KNOWN}
+    known.pop("cloud", None)
+    known["auth"] = {
+        name: provider for name, provider in known.get("auth", {}).items() if not has_functions(provider)
+    }
+    ours = {
+        "databaseURI": database_uri,
+        "filesURL": files_url,
+        "host": "localhost",
+        "port": port,
+        "mountPath": "/1",
+    }
+    settings = decode_settings({**OLDER_DEFAULTS, **known, **ours})
+    if "requestComplexity" in options:
+        return settings
+    return replace(settings, request_complexity=UNLIMITED)
+
+
+def read_adapters(options: Mapping[str, Any]) -> Adapters:
+    """The adapters whose methods live in the test process."""
+    auth = options.get("auth") or {}
+    providers: dict[str, AuthProvider] = {
+        name: RemoteProvider(provider) for name, provider in auth.items() if has_functions(provider)
+    }
+    mailer = options.get("emailAdapter")
+    return Adapters(
+        auth_providers=providers, mailer=RemoteMailer(mailer) if isinstance(mailer, dict) else None
+    )
+
+
+def has_functions(adapter: Any) -> bool:
+    """Is this an adapter of the test process, rather than options for one of ours?"""
+    return isinstance(adapter, dict) and any(
+        isinstance(member, RemoteFunction) for member in adapter.values()
+    )
+
+
+class RemoteMailer:
+    """Mails go to the test process. The parameters of the two special mails are not told by the port."""
+
+    def __init__(self, adapter: Mapping[str, Any]) -> None:
+        self._adapter = adapter
+
+    async def send(self, to: str, subject: str, text: str) -> None:
+        await self._adapter["sendMail"]({"to": to, "subject": subject, "text": text})
+
+
+class RemoteProvider:
+    """A login provider made of functions of the test process."""
+
+    def __init__(self, adapter: Mapping[str, Any]) -> None:
+        self._adapter = adapter
+
+    @property
+    def policy(self) -> str:
+        given = self._adapter.get("policy", "default")
+        return given if isinstance(given, str) else "default"
+
+    async def before_find(self, auth_data: JsonObject) -> JsonObject:
+        return auth_data
+
+    async def validate(self, auth_data: JsonObject, request: ProviderRequest) -> ProviderOutcome:
+        adapter = self._adapter
+        app_ids, options, told = adapter.get("appIds"), adapter.get("options"), encode_request(request)
+        if app_ids is not None and "validateAppId" in adapter:
+            await adapter["validateAppId"](app_ids, auth_data, options, told)
+        method = self._method(request)
+        answer = await adapter[method](auth_data, options, told)
+        if not isinstance(answer, dict):
+            return ProviderOutcome()
+        return ProviderOutcome(
+            save=answer.get("save"),
+            keep_stored=bool(answer.get("doNotSave")),
+            response=answer.get("response"),
+        )
+
+    def _method(self, request: ProviderRequest) -> str:
+        if "validateAuthData" in self._adapter:
+            return "validateAuthData"
+        stages = {"setUp": "validateSetUp", "login": "validateLogin", "update": "validateUpdate"}
+        if not self._adapter.keys() >= set(stages.values()):
+            raise ParseError(
+                ErrorCode.OTHER_CAUSE,
+                "Adapter is not configured. Implement either validateAuthData or all of the following: "
+                "validateSetUp, validateLogin and validateUpdate",
+            )
+        return stages[request.stage]
+
+    async def after_find(self, auth_data: JsonObject, request: ProviderRequest) -> JsonObject:
+        if "afterFind" not in self._adapter:
+            return auth_data
+        answer = await self._adapter["afterFind"](encode_request(request), auth_data)
+        return answer if isinstance(answer, dict) else auth_data
+
+    async def challenge(
+        self, challenge_data: JsonObject, auth_data: JsonObject | None, request: ProviderRequest
+    ) -> Json:
+        if "challenge" not in self._adapter:
+            return None
+        answer: Json = await self._adapter["challenge"](
+            challenge_data, auth_data, self._adapter.get("options"), encode_request(request)
+        )
+        return answer
+
+
+def encode_request(request: ProviderRequest) -> JsonObject:
+    """What a provider of the test process is told about the request."""
+    told: JsonObject = {"ip": request.ip, "master": request.is_master, "isChallenge": request.is_challenge}
+    if request.user is not None:
+        told["user"] = {"__type": "Object", "className": "_User", **request.user}
+    if request.original is not None:
+        told["original"] = {"__type": "Object", "className": "_User", **request.original}
+    return told

@@ -1,0 +1,38 @@
+"""The JavaScript SDK, installed beside the tests, and a server on each engine for it to talk to."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ENGINES, RunningServer, mongo_server, running_server
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """The node program, with the packages of `package-lock.json` installed."""
+    program, npm = shutil.which("node"), shutil.which("npm")
+    if program is None or npm is None:
+        pytest.skip("the SDK tests need Node")
+    lock = HERE / "package-lock.json"
+    installed = HERE / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=HERE, check=True)
+    return program
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
+    """A running server, one per engine."""
+    if request.param == "mongo":
+        with mongo_server() as uri, running_server("mongo", uri) as running:
+            yield running
+    else:
+        with running_server("sqlite") as running:
+            yield running

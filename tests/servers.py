@@ -1,0 +1,119 @@
+"""Servers for tests that speak over the wire: a MongoDB or its stand-in, and our own on any engine.
+
+A reachable MongoDB is named by `PARSE_TEST_MONGODB_URI`; without it the stand-in among the dev dependencies
+starts.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from parse_clone.app import create_app
+from parse_clone.settings import LiveQuery, Settings
+
+ENGINES = ("sqlite", "mongo")
+
+APP_ID = "tests"
+MASTER_KEY = "tests-master-key"
+REST_KEY = "tests-rest-key"
+JAVASCRIPT_KEY = "tests-javascript-key"
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that answers at `url` until its test is over."""
+
+    url: str
+    settings: Settings
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def mongo_server() -> Iterator[str]:
+    """The URI of a MongoDB, without a database name."""
+    given = os.environ.get("PARSE_TEST_MONGODB_URI")
+    if given:
+        yield given.rstrip("/")
+        return
+    port = free_port()
+    program = Path(sys.executable).with_name("secantusd-py")
+    command = [str(program), "--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port)
+        yield f"mongodb://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for_port(port: int, seconds: float = 30) -> None:
+    """Wait until something listens."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
+@contextmanager
+def running_server(engine: str, mongo_uri: str = "", **options: Any) -> Iterator[RunningServer]:
+    """Run a server on an empty database of an engine. `options` are fields of `Settings`."""
+    folder = Path(tempfile.mkdtemp(prefix="parse-test-"))
+    port = free_port()
+    database = (
+        f"{mongo_uri}/test_{uuid.uuid4().hex[:12]}"
+        if engine == "mongo"
+        else f"sqlite:///{folder}/parse.sqlite3"
+    )
+    url = f"http://127.0.0.1:{port}/parse"
+    chosen: dict[str, Any] = {
+        "app_id": APP_ID,
+        "master_key": MASTER_KEY,
+        "rest_api_key": REST_KEY,
+        "javascript_key": JAVASCRIPT_KEY,
+        "host": "127.0.0.1",
+        "port": port,
+        "mount_path": "/parse",
+        "public_server_url": url,
+        "database_uri": database,
+        "files_url": f"file://{folder}/files",
+        "allow_client_class_creation": True,
+        "live_query": LiveQuery(class_names=("LiveMessage",)),
+        "silent": True,
+    }
+    settings = Settings(**{**chosen, **options})
+    config = uvicorn.Config(create_app(settings), host="127.0.0.1", port=port, log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_for_port(port)
+        yield RunningServer(url, settings)
+    finally:
+        server.should_exit = True
+        thread.join()
+        shutil.rmtree(folder)
