@@ -10,8 +10,8 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from parse_clone.core.comparison import same_value
 from parse_clone.core.auth_data import ProviderOutcome, ProviderRequest
+from parse_clone.core.comparison import equality_key
 from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.operations import Delete, FieldOperation, Operation, Set
@@ -72,7 +72,7 @@ def changed_providers(given: AuthData, stored: Mapping[str, JsonObject]) -> Auth
 
 def _is_part(data: JsonObject, stored: JsonObject | None) -> bool:
     return stored is not None and all(
-        key in stored and same_value(value, stored[key]) for key, value in data.items()
+        key in stored and equality_key(value) == equality_key(stored[key]) for key, value in data.items()
     )
 
 

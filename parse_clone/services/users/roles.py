@@ -4,8 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from parse_clone.core.context import RequestContext
+from parse_clone.core.names import JoinTable
 from parse_clone.core.query import In, Page
-from parse_clone.core.schema import JoinTable
+from parse_clone.services.objects.delete import (
+    announce_deletion,
+    authorize_delete,
+    load_deleted,
+    remove,
+    run_after_delete,
+    run_before_delete,
+)
+from parse_clone.services.objects.save import (
+    announce,
+    authorize_save,
+    fill_and_require,
+    grow_schema,
+    load_original,
+    run_after_save,
+    run_before_save,
+    write,
+)
+from parse_clone.services.objects.steps import DeleteStep, Deletion, Save, SaveStep
 from parse_clone.services.toolbox import Toolbox
 
 USERS = JoinTable("_Role", "users")
@@ -46,3 +66,41 @@ async def _read_role_names(toolbox: Toolbox, user_id: str) -> tuple[str, ...]:
 
 def _batches(ids: Sequence[str]) -> list[Sequence[str]]:
     return [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
+
+
+# --- Roles as objects ------------------------------------------------------------------------------------
+
+
+async def forget_roles(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
+    """Any change of a role may change what any user is allowed."""
+    await toolbox.caches.invalidate_roles()
+    return save
+
+
+async def forget_deleted_role(toolbox: Toolbox, context: RequestContext, deletion: Deletion) -> Deletion:
+    """The same after a delete."""
+    await toolbox.caches.invalidate_roles()
+    return deletion
+
+
+ROLE_SAVE_STEPS: tuple[SaveStep, ...] = (
+    authorize_save,
+    load_original,
+    run_before_save,
+    grow_schema,
+    fill_and_require,
+    write,
+    forget_roles,
+    announce,
+    run_after_save,
+)
+
+ROLE_DELETE_STEPS: tuple[DeleteStep, ...] = (
+    authorize_delete,
+    load_deleted,
+    run_before_delete,
+    remove,
+    forget_deleted_role,
+    announce_deletion,
+    run_after_delete,
+)

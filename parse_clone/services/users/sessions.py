@@ -49,13 +49,12 @@ async def open_session(
     *,
     created_with: JsonObject | None,
     installation_id: str | None = None,
-    fields: JsonObject | None = None,
+    is_first: bool = False,
 ) -> JsonObject:
     """Create a session and return it whole; it takes the place of the user's session on that installation."""
-    if installation_id is not None:
+    if installation_id is not None and not is_first:
         await close_sessions(toolbox, user_id, In("installationId", (installation_id,)))
     session = new_session(toolbox, user_id, created_with, installation_id)
-    session.update(fields or {})
     await toolbox.storage.insert(await session_class(toolbox), [session])
     return session
 
@@ -91,6 +90,14 @@ async def close_sessions(toolbox: Toolbox, user_id: str, *conditions: Condition)
     """Revoke a user's sessions, at once and everywhere."""
     schema = await toolbox.catalog.get("_Session")
     if schema is not None and await toolbox.storage.delete(schema, all_of(belongs_to(user_id), *conditions)):
+        await toolbox.caches.invalidate_user(user_id)
+
+
+async def invalidate_session(toolbox: Toolbox, session: JsonObject) -> None:
+    """Make every process forget a session that is gone, or changed."""
+    toolbox.caches.sessions.drop(str(session.get("sessionToken")))
+    user_id = user_id_of(session)
+    if user_id is not None:
         await toolbox.caches.invalidate_user(user_id)
 
 

@@ -1,0 +1,54 @@
+"""What a user reads of himself, in answers to login, signup by provider, `/users/me` and their like.
+
+What was read to check a password is never the answer: the row is read again with the user's own rights, and
+where these do not suffice the answer is the least that a client needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from parse_clone.core.context import Auth, RequestContext
+from parse_clone.core.json_types import JsonObject
+from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.services.objects.find import FIND_STEPS, walk_find
+from parse_clone.services.objects.requests import FindAnswer, FindRequest
+from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.users.authentication import without_secrets
+from parse_clone.services.users.roles import load_role_names
+
+REFUSALS = (ErrorCode.OBJECT_NOT_FOUND, ErrorCode.OPERATION_FORBIDDEN)
+
+
+async def read_own_row(
+    toolbox: Toolbox, context: RequestContext, user: JsonObject, token: str | None
+) -> JsonObject:
+    """The user, a stored row, as he sees himself; with `sessionToken` if he has one."""
+    user_id = str(user["objectId"])
+    own = await context_of(toolbox, context, user, token)
+    try:
+        row = await read_row(toolbox, own, user_id)
+    except ParseError as error:
+        if error.code not in REFUSALS:
+            raise
+        row = {"objectId": user_id}
+    return row if token is None else {**row, "sessionToken": token}
+
+
+async def read_row(toolbox: Toolbox, context: RequestContext, user_id: str) -> JsonObject:
+    """One user with the rights of the context, through hooks and permissions (101, 119)."""
+    answer = await find_rows(toolbox, context, FindRequest("_User", object_id=user_id))
+    return answer.results[0]
+
+
+async def find_rows(toolbox: Toolbox, context: RequestContext, request: FindRequest) -> FindAnswer:
+    """Query as a client would; what a hook makes the query include is found the same way."""
+    return await walk_find(FIND_STEPS, find_rows, toolbox, context, request)
+
+
+async def context_of(
+    toolbox: Toolbox, context: RequestContext, user: JsonObject, token: str | None
+) -> RequestContext:
+    """The request as if the user had made it."""
+    roles = await load_role_names(toolbox, str(user["objectId"]))
+    return replace(context, auth=Auth(user=without_secrets(user), session_token=token, roles=roles))
