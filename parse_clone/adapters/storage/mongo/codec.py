@@ -287,6 +287,8 @@ class Column:
 
     def operand(self, value: Json) -> Any:
         """Encode a value to compare with; `NO_OPERAND` where it could equal the stored form by accident."""
+        if self.type == "Date":  # a text is no date, not even to the columns of timestamps
+            return encode_nested(value)
         if value is None or self.type not in _OPAQUE or is_typed(value, self.type):
             return self.encode(value)
         return NO_OPERAND
