@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
@@ -10,7 +10,7 @@ from parse_clone.core.acl import normalize_acl
 from parse_clone.core.comparison import equality_key
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import is_array_index, root_of
-from parse_clone.core.values import is_number, is_pointer, is_typed, normal_value
+from parse_clone.core.values import is_number, is_pointer, is_typed, normal_value, pointer
 from parse_clone.errors import ErrorCode, ParseError
 
 
@@ -201,6 +201,33 @@ def _unsupported(name: Json) -> ParseError:
     return ParseError(ErrorCode.COMMAND_UNAVAILABLE, f"The {name} operator is not supported yet.")
 
 
+def encode_operation(operation: Operation) -> Json:
+    """Write an operation as the body of a save names it."""
+    match operation:
+        case Set(value):
+            return value
+        case Delete():
+            return {"__op": "Delete"}
+        case Increment(amount):
+            return {"__op": "Increment", "amount": amount}
+        case SetOnInsert(value):
+            return {"__op": "SetOnInsert", "amount": value}
+        case Add(objects) | AddUnique(objects) | Remove(objects):
+            return {"__op": type(operation).__name__, "objects": list(objects)}
+        case ChangeRelation(class_name, add, remove):
+            return _encode_relation(class_name, add, remove)
+    assert_never(operation)
+
+
+def _encode_relation(class_name: str, add: Sequence[str], remove: Sequence[str]) -> Json:
+    ops: list[Json] = [
+        {"__op": name, "objects": [pointer(class_name, object_id) for object_id in ids]}
+        for name, ids in (("AddRelation", add), ("RemoveRelation", remove))
+        if ids
+    ]
+    return ops[0] if len(ops) == 1 else {"__op": "Batch", "ops": ops}
+
+
 # --- Split -------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +250,8 @@ def relation_changes(operations: Mapping[str, Operation]) -> dict[str, ChangeRel
         if isinstance(operation, ChangeRelation) and (operation.add or operation.remove)
     }
 
+
+_Change: TypeAlias = Set | Delete | Increment | Add | AddUnique | Remove
 
 # --- Apply -------------------------------------------------------------------------------------------------
 
@@ -262,7 +291,7 @@ def apply_operations(obj: JsonObject, operations: Mapping[str, Operation]) -> Js
     return result
 
 
-def _apply_nested(result: JsonObject, path: str, operation: FieldOperation, copied: set[str]) -> None:
+def _apply_nested(result: JsonObject, path: str, operation: _Change, copied: set[str]) -> None:
     """Walk to the last container of a dotted path, copying on the way, and apply there."""
     *parents, last = path.split(".")
     container: JsonObject | list[Json] = result
@@ -286,15 +315,13 @@ def _apply_nested(result: JsonObject, path: str, operation: FieldOperation, copi
     _apply_at(container, last, path, operation)
 
 
-def _apply_at(container: JsonObject | list[Json], key: str, path: str, operation: FieldOperation) -> None:
+def _apply_at(container: JsonObject | list[Json], key: str, path: str, operation: _Change) -> None:
     present = _has(container, key)
     match operation:
         case Set(value):
             _put(container, key, value, path)
         case Delete():
             _drop(container, key)
-        case SetOnInsert():
-            pass
         case Increment(amount):
             current = _get(container, key) if present else 0
             if not is_number(current):
@@ -395,11 +422,14 @@ def merge_operations(
 
 def _merge_below(outer: Operation, parent: str, path: str, operation: Operation) -> Operation:
     """A change of a part, after a change of the whole."""
+    name = parent.rpartition(".")[2]
+    below = f"{name}{path.removeprefix(parent)}"
     match outer:
         case Set(value):
-            return Set(apply_operations({parent: value}, {path: operation})[parent])
+            return Set(apply_operations({name: value}, {below: operation})[name])
         case Delete():
-            return Set(initial_values({path.removeprefix(f"{parent}."): operation}))
+            changed = apply_operations({}, {below: operation})
+            return Set(changed[name]) if name in changed else outer
         case _:
             raise _unmergeable(path)
 
@@ -411,9 +441,15 @@ def _merge(first: Operation, then: Operation, path: str) -> Operation:
         case _, SetOnInsert():
             return first
         case Set(value), Increment() | Add() | AddUnique() | Remove():
-            return Set(apply_operations({path: value}, {path: then})[path])
-        case Delete(), Increment() | Add() | AddUnique() | Remove():
-            return Set(initial_values({path: then})[path])
+            row: JsonObject = {path: value}
+            _apply_at(row, path, path, then)
+            return Set(row[path])
+        case Delete(), Remove():
+            return first
+        case Delete(), Increment() | Add() | AddUnique():
+            row = {}
+            _apply_at(row, path, path, then)
+            return Set(row[path])
         case Increment(a), Increment(b):
             return Increment(a + b)
         case Add(a), Add(b):
@@ -423,10 +459,11 @@ def _merge(first: Operation, then: Operation, path: str) -> Operation:
         case Remove(a), Remove(b):
             return Remove(a + b)
         case ChangeRelation(), ChangeRelation():
+            later = {*then.add, *then.remove}
             return ChangeRelation(
                 then.class_name,
-                add=tuple(i for i in first.add if i not in then.add + then.remove) + then.add,
-                remove=tuple(i for i in first.remove if i not in then.add + then.remove) + then.remove,
+                add=(*(i for i in first.add if i not in later), *then.add),
+                remove=(*(i for i in first.remove if i not in later), *then.remove),
             )
         case _:
             raise _unmergeable(path)
