@@ -1,0 +1,110 @@
+"""The servers under measurement, each started fresh on an empty database."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.client import APP_ID, MASTER_KEY, REST_KEY
+from benchmarks.processes import free_port, running
+
+ROOT = Path(__file__).parents[1]
+PEER = Path(__file__).parent / "parse_server"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A running server: where it answers, and whose CPU time is counted."""
+
+    url: str
+    pid: int
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="parse-bench-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def wire_server() -> Iterator[str]:
+    """The MongoDB stand-in among the dev dependencies; its CPU time is not counted."""
+    with scratch_folder() as folder:
+        port = free_port()
+        program = str(Path(sys.executable).with_name("secantusd-py"))
+        command = [program, "--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
+        with running(command, port, folder):
+            yield f"mongodb://127.0.0.1:{port}/bench"
+
+
+@contextmanager
+def our_server(database_uri: str | None = None) -> Iterator[Subject]:
+    """This project's server; without a database URI on SQLite, in a file."""
+    with scratch_folder() as folder:
+        port = free_port()
+        environment = {
+            "PORT": str(port),
+            "PARSE_SERVER_HOST": "127.0.0.1",
+            "PARSE_SERVER_DATABASE_URI": database_uri or f"sqlite:///{folder}/bench.sqlite3",
+            "PARSE_SERVER_APPLICATION_ID": APP_ID,
+            "PARSE_SERVER_MASTER_KEY": MASTER_KEY,
+            "PARSE_SERVER_REST_API_KEY": REST_KEY,
+            "PARSE_SERVER_ALLOW_CLIENT_CLASS_CREATION": "1",
+            "PARSE_SERVER_LIVE_QUERY": '{"classNames": ["LiveMessage"]}',
+            "PARSE_SERVER_LOG_LEVEL": "warning",
+            "PYTHONPATH": str(ROOT),
+        }
+        with running([sys.executable, "-m", "parse_clone", "serve"], port, folder, **environment) as pid:
+            yield Subject(f"http://127.0.0.1:{port}/parse", pid)
+
+
+@contextmanager
+def our_server_on_mongo() -> Iterator[Subject]:
+    """This project's server on the MongoDB stand-in."""
+    with wire_server() as uri, our_server(uri) as subject:
+        yield subject
+
+
+@contextmanager
+def npm_parse_server(database_uri: str | None = None) -> Iterator[Subject]:
+    """The npm parse-server; without a database URI on the MongoDB stand-in."""
+    install_peer()
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch_folder())
+        port = free_port()
+        environment = {
+            "PORT": str(port),
+            "DATABASE_URI": database_uri or stack.enter_context(wire_server()),
+            "APP_ID": APP_ID,
+            "MASTER_KEY": MASTER_KEY,
+            "REST_KEY": REST_KEY,
+        }
+        pid = stack.enter_context(running(["node", str(PEER / "server.cjs")], port, folder, **environment))
+        yield Subject(f"http://127.0.0.1:{port}/parse", pid)
+
+
+def install_peer() -> None:
+    """Install the npm packages once."""
+    if not (PEER / "node_modules" / "parse-server").is_dir():
+        command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
+        subprocess.run(command, cwd=PEER, check=True)
+
+
+Start = Callable[[], AbstractContextManager[Subject]]
+
+SUBJECTS: dict[str, Start] = {
+    "parse-server 9.10.0": npm_parse_server,
+    "ours, SQLite": our_server,
+    "ours, MongoDB wire": our_server_on_mongo,
+}
+"""The first one is what the others are compared with."""
