@@ -12,10 +12,12 @@ from typing import Any
 
 import structlog
 
+from parse_clone.adapters.auth.providers import configured_providers
 from parse_clone.adapters.passwords import BcryptHasher
 from parse_clone.adapters.system import RandomIds, SystemClock
 from parse_clone.api.rest.endpoint import RestEndpoint
 from parse_clone.api.rest.middleware.rate_limit import RateLimiter
+from parse_clone.api.rest.middleware.route_allow_list import RouteAllowList
 from parse_clone.api.rest.routes import all_routes
 from parse_clone.api.rest.standby import Standby
 from parse_clone.core.class_permissions import FieldProtection
@@ -58,11 +60,18 @@ def create_app(settings: Settings, adapters: Adapters | None = None) -> Asgi:
 @asynccontextmanager
 async def assemble(settings: Settings, adapters: Adapters) -> AsyncIterator[Asgi]:
     """Open everything, serve, close everything."""
+    async with opened_toolbox(settings, adapters) as toolbox:
+        allowed, limits = RouteAllowList(settings), RateLimiter(settings.rate_limit)
+        yield RestEndpoint(toolbox, all_routes(settings, allowed, limits), allowed, limits)
+
+
+@asynccontextmanager
+async def opened_toolbox(settings: Settings, adapters: Adapters | None = None) -> AsyncIterator[Toolbox]:
+    """Open what services use, without a door: for the command line and for tests."""
     async with AsyncExitStack() as stack:
-        toolbox = await open_toolbox(settings, adapters, stack)
+        toolbox = await open_toolbox(settings, adapters or Adapters(), stack)
         await prepare_database(toolbox)
-        limits = RateLimiter(settings.rate_limit)
-        yield RestEndpoint(toolbox, all_routes(), limits)
+        yield toolbox
 
 
 async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitStack) -> Toolbox:
@@ -79,7 +88,10 @@ async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitS
         clock=adapters.clock,
         ids=adapters.ids,
         passwords=adapters.passwords or BcryptHasher(),
-        auth_providers=adapters.auth_providers or {},
+        auth_providers={
+            **configured_providers(settings.auth, anonymous=settings.enable_anonymous_users),
+            **(adapters.auth_providers or {}),
+        },
         files=adapters.files,
         mailer=adapters.mailer,
         keywords=keyword_denylist(settings),

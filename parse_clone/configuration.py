@@ -194,7 +194,7 @@ def _decode_group(kind: type[Kind], options: Options, path: str) -> Kind:
         value = options.get(name)
         if value is None:
             if option.default is MISSING and option.default_factory is MISSING:
-                raise SettingsError(option.metadata["refusal"] or f"{path}{name} must be defined")
+                raise SettingsError(option.metadata["missing"] or f"{path}{name} must be defined")
             continue
         values[option.name] = _decode_option(kind, option, name, value, path)
     return kind(**values)
@@ -364,3 +364,62 @@ def _group_of(hint: Any) -> type | None:
         if isinstance(kind, type) and is_dataclass(kind) and get_origin(hint) is not tuple:
             return kind
     return None
+
+
+# --- The page about settings -------------------------------------------------------------------------------
+
+
+def settings_page() -> str:
+    """Write the page that documents every option, as Markdown."""
+    parts = [PAGE_HEAD, _options_table(Settings, "PARSE_SERVER_", "")]
+    for option, name, variable in _options_of(Settings, "PARSE_SERVER_"):
+        group = _group_of(_hints(Settings)[option.name]) or _member_group_of(_hints(Settings)[option.name])
+        if group is not None:
+            is_list = get_origin(_hints(Settings)[option.name]) is tuple
+            prefix = "" if is_list else _inner_prefix(variable)
+            heading = f"## `{name}`" + (" (a list of these)" if is_list else "")
+            parts += [heading, (group.__doc__ or "").strip(), _options_table(group, prefix, f"{name}.")]
+    return "\n\n".join(parts) + "\n"
+
+
+PAGE_HEAD = """# Settings
+
+Every option of the server, under the names that parse-server gives them. Where a value comes from, the first
+that has one wins: command line, environment variable, configuration file (`--config file.json`), default.
+
+In a variable, lists are comma-separated or JSON, objects are JSON, yes and no are `true` and `false`.
+A file holds the options as one JSON object. Options whose type is a function can only be given in Python
+(`create_app(Settings(...))`).
+
+This page is written by `make docs`."""
+
+
+def _options_table(kind: type, prefix: str, path: str) -> str:
+    rows = ["| Option | Default | Meaning | Variable |", "|---|---|---|---|"]
+    for option, name, variable in _options_of(kind, prefix):
+        variable = f"`{variable}`" if prefix or option.metadata["env"] else ""
+        help_text = option.metadata["help"].replace("|", "\\|")
+        rows.append(f"| `{path}{name}` | {_shown_default(option)} | {help_text} | {variable} |")
+    return "\n".join(rows)
+
+
+def _shown_default(option: Field[Any]) -> str:
+    if option.default is MISSING and option.default_factory is MISSING:
+        return "required"
+    value = option.default if option.default_factory is MISSING else option.default_factory()
+    if value is None or value in ("", ()) or is_dataclass(value):
+        return ""
+    return "`" + json.dumps(_plain(value)).replace("|", "\\|") + "`"
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        members = {wire_name(member.name): getattr(value, member.name) for member in fields(value)}
+        return {name: member for name, member in members.items() if member is not None}
+    if isinstance(value, Mapping):
+        return {name: _plain(member) for name, member in value.items()}
+    return [_plain(member) for member in value] if isinstance(value, tuple) else value
+
+
+def _member_group_of(hint: Any) -> type | None:
+    return _group_of(get_args(hint)[0]) if get_origin(hint) is tuple else None

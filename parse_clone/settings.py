@@ -22,10 +22,12 @@ Switch: TypeAlias = bool | Callable[[Mapping[str, Any]], Awaitable[bool]]
 """Yes, no, or a function that decides for one user. Functions can only be given in Python."""
 
 
-def option(help: str, default: Any = ..., *, name: str = "", env: str = "", refusal: str = "") -> Any:
+def option(
+    help: str, default: Any = ..., *, name: str = "", env: str = "", refusal: str = "", missing: str = ""
+) -> Any:
     """Declare an option. `name` and `env` stand where they do not follow from the field's name; `refusal` is
-    the text for a value of the wrong type, where clients of parse-server know one."""
-    metadata = {"help": help, "name": name, "env": env, "refusal": refusal}
+    the text for a value of the wrong type, where parse-server has one of its own; `missing` for none at all."""
+    metadata = {"help": help, "name": name, "env": env, "refusal": refusal, "missing": missing or refusal}
     if default is ...:
         return field(metadata=metadata)
     if callable(default):
@@ -172,6 +174,7 @@ class FileUpload:
     allowed_file_url_domains: tuple[str, ...] = option(
         "Hosts that the `url` of a File value may name; `*.example.org` for subdomains.",
         ("*",),
+        name="allowedFileUrlDomains",
         refusal="fileUpload.allowedFileUrlDomains must be an array.",
     )
 
@@ -226,12 +229,20 @@ class RateLimit:
     """At most `request_count` requests to `request_path` in each time window."""
 
     request_path: str = option(
-        "Route pattern (`/classes/*path`).", refusal="rateLimit.requestPath must be a string"
+        "Route pattern (`/classes/*path`).",
+        refusal="rateLimit.requestPath must be a string",
+        missing="rateLimit.requestPath must be defined",
     )
     request_time_window: float = option(
-        "Milliseconds.", refusal="rateLimit.requestTimeWindow must be a number"
+        "Milliseconds.",
+        refusal="rateLimit.requestTimeWindow must be a number",
+        missing="rateLimit.requestTimeWindow must be defined",
     )
-    request_count: int = option("Requests in the window.", refusal="rateLimit.requestCount must be a number")
+    request_count: int = option(
+        "Requests in the window.",
+        refusal="rateLimit.requestCount must be a number",
+        missing="rateLimit.requestCount must be defined",
+    )
     request_methods: tuple[str, ...] | None = option("HTTP methods that count; default all.", None)
     error_response_message: str = option(
         "Text of the refusal.",
@@ -401,9 +412,17 @@ class LiveQuery:
 class LiveQueryServer:
     """How LiveQuery connections are kept."""
 
-    key_pairs: Mapping[str, str] = option("Keys of which a client must show one.", dict)
-    websocket_timeout: int = option("Milliseconds between two pings.", 10_000)
-    cache_timeout: int = option("Milliseconds that a session token's user is remembered.", 5_000)
+    key_pairs: Mapping[str, str] = option(
+        "Keys of which a client must show one.", dict, env="PARSE_LIVE_QUERY_SERVER_KEY_PAIRS"
+    )
+    websocket_timeout: int = option(
+        "Milliseconds between two pings.", 10_000, env="PARSE_LIVE_QUERY_SERVER_WEBSOCKET_TIMEOUT"
+    )
+    cache_timeout: int = option(
+        "Milliseconds that a session token's user is remembered.",
+        5_000,
+        env="PARSE_LIVE_QUERY_SERVER_CACHE_TIMEOUT",
+    )
     max_subscriptions: int = option("Most subscriptions of one connection.", 1_000)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from parse_clone.api.rest.middleware.cors import Cors
-from parse_clone.api.rest.middleware.idempotency import check_first_time
 from parse_clone.api.rest.middleware.method_override import take_method
 from parse_clone.api.rest.middleware.rate_limit import RateLimiter
 from parse_clone.api.rest.middleware.request_log import log_refusal, start_request
@@ -38,11 +37,10 @@ from parse_clone.api.rest.responses import (
     entity_tag,
     failure,
     health,
-    master_key_required,
     no_such_route,
     not_modified,
 )
-from parse_clone.api.rest.router import Found, Router
+from parse_clone.api.rest.router import Router, run_route
 from parse_clone.core.context import Auth, Privilege, RequestContext
 from parse_clone.core.networks import Networks
 from parse_clone.errors import Unauthorized
@@ -77,15 +75,20 @@ class RestEndpoint:
     """All REST routes of one server, as an ASGI application."""
 
     def __init__(
-        self, toolbox: Toolbox, router: Router, limits: RateLimiter, rooms: Mapping[str, Room] | None = None
+        self,
+        toolbox: Toolbox,
+        router: Router,
+        allowed: RouteAllowList,
+        limits: RateLimiter,
+        rooms: Mapping[str, Room] | None = None,
     ) -> None:
         settings = toolbox.settings
         self._toolbox = toolbox
         self._router = router
+        self._allowed = allowed
         self._limits = limits
         self._rooms = rooms or {}
         self._cors = Cors(settings)
-        self._allowed = RouteAllowList(settings)
         self._proxies = Networks(settings.trust_proxy)
         self._mount = settings.mount_path.rstrip("/")
         self._mount_bytes = self._mount.lower().encode()
@@ -202,16 +205,6 @@ class RestEndpoint:
         async for chunk in answer.stream:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
-
-
-async def run_route(found: Found, request: Request, *, in_batch: bool = False) -> Answer:
-    """Run a route's endpoint, if the caller may enter."""
-    route, values = found
-    if route.master and not request.auth.is_master:
-        raise master_key_required()
-    if route.idempotent and not in_batch:
-        await check_first_time(request)
-    return await route.endpoint(request, *values)
 
 
 def is_internal(auth: Auth) -> bool:

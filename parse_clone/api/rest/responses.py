@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
@@ -70,6 +70,11 @@ def found_one(answer: FindAnswer) -> Answer:
     return Answer(answer.encoded[0] if answer.encoded else orjson.dumps(answer.results[0]))
 
 
+def joined(answers: Sequence[Answer]) -> Answer:
+    """Answer a batch: the bodies of its parts as one array."""
+    return Answer(b"[%b]" % b",".join([answer.body for answer in answers]))
+
+
 # --- Refusals that are no Parse errors -------------------------------------------------------------------
 
 
@@ -94,6 +99,11 @@ class TooManyRequests(ParseError):
 def master_key_required() -> HttpError:
     """Build the refusal of a route that wants the master key."""
     return HttpError(403, "Permission denied", detail="unauthorized: master key is required")
+
+
+def security_check_disabled() -> HttpError:
+    """Build the refusal of a report that the settings do not want."""
+    return HttpError(409, "Enable Parse Server option `security.enableCheck` to run security check.")
 
 
 def body_too_large() -> HttpError:

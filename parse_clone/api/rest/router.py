@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from parse_clone.api.rest.responses import Answer
+from parse_clone.api.rest.middleware.idempotency import check_first_time
+from parse_clone.api.rest.request import Request
+from parse_clone.api.rest.responses import Answer, master_key_required
 
 Endpoint = Callable[..., Awaitable[Answer]]
 """Takes the request and the values of the path's parameters, in order."""
@@ -17,14 +19,13 @@ Endpoint = Callable[..., Awaitable[Answer]]
 @dataclass(frozen=True, slots=True)
 class Route:
     """A method and a path below the mount. `master` refuses every other caller before the endpoint runs;
-    `idempotent` honours request ids; `in_batch` may be part of a batch."""
+    `idempotent` honours request ids."""
 
     method: str
     path: str
     endpoint: Endpoint
     master: bool = False
     idempotent: bool = False
-    in_batch: bool = True
 
 
 @dataclass(slots=True)
@@ -43,18 +44,22 @@ class Router:
     def __init__(self, *tables: Sequence[Route]) -> None:
         self._root = _Node()
         for table in tables:
-            for route in table:
-                self._add(route)
+            self.add(*table)
 
-    def _add(self, route: Route) -> None:
+    def add(self, *routes: Route) -> None:
+        """Add routes; of two with the same method and path the last counts."""
+        for route in routes:
+            self._node(route.path).routes[route.method] = route
+
+    def _node(self, path: str) -> _Node:
         node = self._root
-        for segment in route.path.strip("/").split("/"):
+        for segment in path.strip("/").split("/"):
             if segment.startswith(":"):
                 node.parameter = node.parameter or _Node()
                 node = node.parameter
             else:
                 node = node.literals.setdefault(segment.lower(), _Node())
-        node.routes[route.method] = route
+        return node
 
     def find(self, method: str, segments: Sequence[str]) -> Found | None:
         """The route of a path, with the values of its parameters; None if there is none."""
@@ -77,3 +82,13 @@ def _find(
     if node.parameter is None or not segment:
         return None
     return _find(node.parameter, method, segments, position + 1, (*values, segment))
+
+
+async def run_route(found: Found, request: Request, *, in_batch: bool = False) -> Answer:
+    """Run a route's endpoint, if the caller may enter and does not repeat himself."""
+    route, values = found
+    if route.master and not request.auth.is_master:
+        raise master_key_required()
+    if route.idempotent and not in_batch:
+        await check_first_time(request)
+    return await route.endpoint(request, *values)

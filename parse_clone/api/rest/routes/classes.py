@@ -40,7 +40,9 @@ async def delete(request: Request, class_name: str, object_id: str) -> Answer:
     return ok(await delete_object(request.toolbox, request.context, DeleteRequest(class_name, object_id)))
 
 
-def class_routes(path: str, class_name: str, *, idempotent: bool = False) -> tuple[Route, ...]:
+def class_routes(
+    path: str, class_name: str, *, master: bool = False, idempotent: bool = False
+) -> tuple[Route, ...]:
     """The five routes of a class that has a path of its own."""
 
     async def find_these(request: Request) -> Answer:
@@ -59,11 +61,11 @@ def class_routes(path: str, class_name: str, *, idempotent: bool = False) -> tup
         return await delete(request, class_name, object_id)
 
     return (
-        Route("GET", path, find_these),
-        Route("GET", f"{path}/:objectId", get_this),
-        Route("POST", path, create_this, idempotent=idempotent),
-        Route("PUT", f"{path}/:objectId", update_this, idempotent=idempotent),
-        Route("DELETE", f"{path}/:objectId", delete_this),
+        Route("GET", path, find_these, master=master),
+        Route("GET", f"{path}/:objectId", get_this, master=master),
+        Route("POST", path, create_this, master=master, idempotent=idempotent),
+        Route("PUT", f"{path}/:objectId", update_this, master=master, idempotent=idempotent),
+        Route("DELETE", f"{path}/:objectId", delete_this, master=master),
     )
 
 

@@ -1,0 +1,348 @@
+"""The command line: serve, and look after the database from a terminal. Errors are for a person to read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+
+from parse_clone import __version__
+from parse_clone.app import Asgi, create_app, opened_toolbox
+from parse_clone.configuration import load_settings, settings_page
+from parse_clone.core.context import MASTER, RequestContext
+from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.schema import SchemaChange
+from parse_clone.core.values import pointer
+from parse_clone.errors import ParseError, SettingsError
+from parse_clone.logs import configure_logs
+from parse_clone.services.classes import find_objects, save_object
+from parse_clone.services.objects.requests import FindRequest, SaveRequest
+from parse_clone.services.schema_definitions import SchemaFileError
+from parse_clone.services.schema_files import (
+    apply_import,
+    describe_change,
+    describe_plan,
+    export_schemas,
+    load_plan,
+    read_schema_files,
+)
+from parse_clone.services.security_report import make_security_report
+from parse_clone.services.toolbox import Toolbox
+from parse_clone.settings import Settings
+
+Result = TypeVar("Result")
+
+cli = typer.Typer(help="The Parse server for Python.", no_args_is_help=True, add_completion=False)
+schema_cli = typer.Typer(help="Bring classes into the database, or out of it.", no_args_is_help=True)
+users_cli = typer.Typer(help="Users.", no_args_is_help=True)
+roles_cli = typer.Typer(help="Roles.", no_args_is_help=True)
+cli.add_typer(schema_cli, name="schema")
+cli.add_typer(users_cli, name="users")
+cli.add_typer(roles_cli, name="roles")
+
+out = Console()
+err = Console(stderr=True, highlight=False)
+
+Config = Annotated[Path | None, typer.Option("--config", help="JSON file with parse-server's option names.")]
+DatabaseUri = Annotated[str | None, typer.Option("--database-uri", help="sqlite:///file or mongodb://...")]
+Files = Annotated[list[Path], typer.Argument(help="Schema files, or folders of them.", exists=True)]
+
+SHUTDOWN_SECONDS = 30
+"""How long requests in flight may take once the server is told to stop."""
+
+INTERNAL = RequestContext(auth=MASTER, installation_id="cloud")
+
+
+def main() -> None:
+    """Run the command line."""
+    cli()
+
+
+# --- Serve -------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+def serve(
+    config: Config = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes; more than one needs MongoDB.")] = 1,
+    database_uri: DatabaseUri = None,
+    app_id: Annotated[str | None, typer.Option(help="Application id.")] = None,
+    master_key: Annotated[str | None, typer.Option(help="Better given by PARSE_SERVER_MASTER_KEY.")] = None,
+    mount_path: Annotated[str | None, typer.Option(help="Path below which the API lies.")] = None,
+    cloud: Annotated[str | None, typer.Option(help="Module with the cloud code.")] = None,
+    schemas: Annotated[list[Path] | None, typer.Option(help="Schema files to import first.")] = None,
+    production: Annotated[bool | None, typer.Option("--production", help="Refuse weak keys.")] = None,
+    reload: Annotated[bool, typer.Option("--reload", help="Start again when code changes.")] = False,
+) -> None:
+    """Serve REST (and what the settings add) until interrupted."""
+    options = {
+        "host": host,
+        "port": port,
+        "databaseURI": database_uri,
+        "appId": app_id,
+        "masterKey": master_key,
+        "mountPath": mount_path,
+        "cloud": cloud,
+        "production": production,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    with readable_errors():
+        settings = load_settings(given, os.environ, config)
+        if workers > 1 and settings.is_embedded:
+            raise SettingsError("The embedded database serves one process; --workers needs MongoDB")
+        configure_logs(settings)
+        if schemas:
+            run(settings, lambda toolbox: import_files(toolbox, schemas, dry_run=False))
+        print_welcome(settings)
+        if workers == 1 and not reload:
+            run_server(create_app(settings), settings)
+            return
+    os.environ[HANDED_DOWN] = json.dumps({"options": given, "config": str(config or "")})
+    run_server("parse_clone.cli:handed_down_app", settings, factory=True, workers=workers, reload=reload)
+
+
+HANDED_DOWN = "PARSE_CLONE_HANDED_DOWN"
+"""How the command line reaches the processes that serve, when there are several."""
+
+
+def handed_down_app() -> Asgi:
+    """Build the application in a process of its own, from what the first process was told."""
+    handed_down = json.loads(os.environ[HANDED_DOWN])
+    config = Path(handed_down["config"]) if handed_down["config"] else None
+    settings = load_settings(handed_down["options"], os.environ, config)
+    configure_logs(settings)
+    return create_app(settings)
+
+
+def run_server(app: Asgi | str, settings: Settings, **options: Any) -> None:
+    """Run uvicorn with what makes it fast; requests in flight are finished before it ends."""
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="on",
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,  # whom to believe is the business of `trustProxy`
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        **options,
+    )
+
+
+def print_welcome(settings: Settings) -> None:
+    """Tell where the server is, where its data lie, and what to try next."""
+    if settings.silent:
+        return
+    shown_host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+    url = settings.public_server_url or f"http://{shown_host}:{settings.port}{settings.mount_path}"
+    table = Table.grid(padding=(0, 2))
+    table.add_row("URL", url)
+    table.add_row("Application id", settings.app_id)
+    path = settings.database_path
+    table.add_row("Data", str(path.resolve()) if path else settings.database_uri.split("@")[-1])
+    if path and (path.parent / "keys.json").exists():
+        table.add_row("Keys", str((path.parent / "keys.json").resolve()))
+    err.print(f"parse_clone {__version__}")
+    err.print(table)
+    err.print(f"\nTry:  curl -H 'X-Parse-Application-Id: {settings.app_id}' {url}/health\n", soft_wrap=True)
+
+
+# --- Schema ------------------------------------------------------------------------------------------------
+
+
+@schema_cli.command("import")
+def import_schemas(
+    files: Files,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    config: Config = None,
+    database_uri: DatabaseUri = None,
+) -> None:
+    """Bring the classes of schema files into the database. Adds and adjusts, deletes nothing."""
+    with_toolbox(config, database_uri, lambda toolbox: import_files(toolbox, files, dry_run=dry_run))
+
+
+@schema_cli.command("diff")
+def diff_schemas(files: Files, config: Config = None, database_uri: DatabaseUri = None) -> None:
+    """Tell what an import would do."""
+    with_toolbox(config, database_uri, lambda toolbox: import_files(toolbox, files, dry_run=True))
+
+
+@schema_cli.command("export")
+def export(
+    names: Annotated[list[str] | None, typer.Argument(help="Classes; default all.")] = None,
+    config: Config = None,
+    database_uri: DatabaseUri = None,
+) -> None:
+    """Write the classes of the database to standard output, as a schema file."""
+
+    async def work(toolbox: Toolbox) -> None:
+        print(json.dumps(await export_schemas(toolbox, names or ()), indent=2))
+
+    with_toolbox(config, database_uri, work)
+
+
+async def import_files(toolbox: Toolbox, files: list[Path], *, dry_run: bool) -> None:
+    """Import schema files, or tell what that would do."""
+    plan = await load_plan(toolbox, read_schema_files(files))
+    if dry_run:
+        out.print(describe_plan(plan), markup=False, highlight=False)
+        return
+    await apply_import(toolbox, plan, tell_change)
+    err.print(f"{len(plan.changes)} schema changes made.")
+
+
+def tell_change(change: SchemaChange) -> None:
+    """Tell one change that is about to be made: its first line says what it is about."""
+    err.print(next(describe_change(change)), markup=False)
+
+
+# --- Users and roles ---------------------------------------------------------------------------------------
+
+
+@users_cli.command("create")
+def create_user(
+    username: str,
+    email: Annotated[str | None, typer.Option(help="E-mail address.")] = None,
+    password: Annotated[
+        str,
+        typer.Option(prompt=True, confirmation_prompt=True, hide_input=True, envvar="PARSE_CLONE_PASSWORD"),
+    ] = "",
+    config: Config = None,
+    database_uri: DatabaseUri = None,
+) -> None:
+    """Create a user."""
+    body: JsonObject = {"username": username, "password": password}
+    if email is not None:
+        body["email"] = email
+
+    async def work(toolbox: Toolbox) -> None:
+        answer = await save_object(toolbox, INTERNAL, SaveRequest("_User", None, body))
+        out.print(f"User {username} has the id {answer.body['objectId']}.")
+
+    with_toolbox(config, database_uri, work)
+
+
+@roles_cli.command("add")
+def add_role(
+    role: str,
+    users: Annotated[list[str] | None, typer.Argument(help="Usernames to put into the role.")] = None,
+    config: Config = None,
+    database_uri: DatabaseUri = None,
+) -> None:
+    """Create a role if there is none of that name, and put users into it."""
+
+    async def work(toolbox: Toolbox) -> None:
+        role_id = await find_id(toolbox, "_Role", {"name": role})
+        members: list[Json] = [pointer("_User", await require_user(toolbox, name)) for name in users or ()]
+        body: JsonObject = {"users": {"__op": "AddRelation", "objects": members}} if members else {}
+        if role_id is None:
+            body = {"name": role, "ACL": {"*": {"read": True}}, **body}
+        if body:
+            await save_object(toolbox, INTERNAL, SaveRequest("_Role", role_id, body))
+        out.print(f"Role {role}: {len(members)} users added.")
+
+    with_toolbox(config, database_uri, work)
+
+
+async def require_user(toolbox: Toolbox, username: str) -> str:
+    """The id of a user who must exist."""
+    found = await find_id(toolbox, "_User", {"username": username})
+    if found is None:
+        raise SettingsError(f"There is no user {username}")
+    return found
+
+
+async def find_id(toolbox: Toolbox, class_name: str, where: JsonObject) -> str | None:
+    """The id of the object that matches, if there is one."""
+    answer = await find_objects(toolbox, INTERNAL, FindRequest(class_name, {"where": where, "limit": 1}))
+    return str(answer.results[0]["objectId"]) if answer.results else None
+
+
+# --- Check -------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+def check(config: Config = None, database_uri: DatabaseUri = None) -> None:
+    """Look at the configuration, the database and what is weak about both."""
+
+    async def work(toolbox: Toolbox) -> None:
+        await toolbox.storage.ping()
+        table = Table("", "Check", "What to do", show_edge=False)
+        report = make_security_report(toolbox)
+        for mark, title, advice in report_rows(report):
+            table.add_row(mark, title, advice)
+        out.print(table)
+        out.print(f"The database answers; it has {len(toolbox.catalog.classes)} classes.")
+
+    with_toolbox(config, database_uri, work)
+
+
+def report_rows(report: Json) -> Iterator[tuple[str, str, str]]:
+    """The rows of a security report, for a table."""
+    groups = report["groups"] if isinstance(report, dict) else None
+    for group in groups if isinstance(groups, list) else ():
+        checks = group["checks"] if isinstance(group, dict) else None
+        for found in checks if isinstance(checks, list) else ():
+            if isinstance(found, dict):
+                mark = "[green]ok[/]" if found["state"] == "success" else "[red]weak[/]"
+                yield mark, str(found["title"]), str(found.get("solution", ""))
+
+
+@cli.command()
+def options() -> None:
+    """Tell every option, as the page `docs/settings.md`."""
+    print(settings_page(), end="")
+
+
+@cli.command()
+def version() -> None:
+    """Tell the version."""
+    out.print(__version__)
+
+
+# --- Running -----------------------------------------------------------------------------------------------
+
+
+def with_toolbox(
+    config: Path | None, database_uri: str | None, work: Callable[[Toolbox], Awaitable[None]]
+) -> None:
+    """Open the database that the settings name, and work on it."""
+    with readable_errors():
+        settings = load_settings({"databaseURI": database_uri}, os.environ, config)
+        configure_logs(settings)
+        run(settings, work)
+
+
+def run(settings: Settings, work: Callable[[Toolbox], Awaitable[Result]]) -> Result:
+    """Run work on an opened server."""
+
+    async def opened() -> Result:
+        async with opened_toolbox(settings) as toolbox:
+            return await work(toolbox)
+
+    coroutine: Coroutine[Any, Any, Result] = opened()
+    return asyncio.run(coroutine)
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turn what can go wrong into a sentence and an exit status."""
+    try:
+        yield
+    except (SettingsError, SchemaFileError, ParseError) as error:
+        err.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
