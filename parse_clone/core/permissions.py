@@ -123,7 +123,7 @@ def protected_fields(
     pinned; users may ask everything about their own row."""
     if auth.is_privileged or _is_own_row(schema, auth, protection, object_id):
         return NO_FIELDS
-    return _of_groups(schema.rules.protected_lists(protection), auth) or NO_FIELDS
+    return _of_groups(schema.rules.protected_lists(protection), auth)
 
 
 def _is_own_row(schema: ClassSchema, auth: Auth, protection: FieldProtection, object_id: str | None) -> bool:
@@ -135,14 +135,13 @@ def _is_own_row(schema: ClassSchema, auth: Auth, protection: FieldProtection, ob
     )
 
 
-def _of_groups(lists: ProtectedLists, auth: Auth) -> frozenset[str] | None:
-    """The intersection of the lists of the caller's groups: one more can only uncover. None: no list."""
-    by_group = lists.by_group
-    if not by_group:
-        return None
+def _of_groups(lists: ProtectedLists, auth: Auth) -> frozenset[str]:
+    """The intersection of the lists of the caller's groups: one list more can only uncover."""
+    if not lists.by_group:
+        return NO_FIELDS
     groups = auth.principals if auth.user is None else auth.principals | {"authenticated"}
-    found = [names for group, names in by_group.items() if group in groups]
-    return frozenset.intersection(*found) if found else None
+    found = [names for group, names in lists.by_group.items() if group in groups]
+    return frozenset.intersection(*found) if found else NO_FIELDS
 
 
 def check_query_paths(
@@ -168,22 +167,22 @@ def check_query_paths(
 class FieldView:
     """What one caller sees of the rows of one class.
 
-    `hidden` holds for every row (None: no list applies), narrowed by the lists of `by_user_field` where such
-    a field points to the caller. `secret` is never shown; the row `own_id` lacks `hidden_of_own` only.
+    `protected` is hidden in every row, less what the lists of `by_user_field` do not name where such a field
+    points to the caller; `secret` is hidden as well. The row `own_id` lacks `hidden_of_own` only.
     """
 
-    user_id: str | None
-    hidden: frozenset[str] | None
-    by_user_field: tuple[tuple[str, frozenset[str]], ...]
-    secret: frozenset[str]
-    own_id: str | None
-    hidden_of_own: frozenset[str]
-    hides_internal: bool
+    user_id: str | None = None
+    protected: frozenset[str] = NO_FIELDS
+    by_user_field: tuple[tuple[str, frozenset[str]], ...] = ()
+    secret: frozenset[str] = NO_FIELDS
+    own_id: str | None = None
+    hidden_of_own: frozenset[str] = NO_FIELDS
+    hides_internal: bool = False
 
     @property
     def shows_all(self) -> bool:
         """May rows leave as they are?"""
-        return not (self.hidden or self.by_user_field or self.secret or self.hides_internal)
+        return not (self.protected or self.secret or self.hides_internal)
 
     @property
     def needed_fields(self) -> frozenset[str]:
@@ -191,12 +190,10 @@ class FieldView:
         return frozenset(name for name, _ in self.by_user_field)
 
 
-_SHOWS_ALL = FieldView(None, None, (), NO_FIELDS, None, NO_FIELDS, hides_internal=False)
 _USER_SECRETS = frozenset({"password", "sessionToken"})
-_USER_FOR_MASTER = FieldView(None, None, (), _USER_SECRETS, None, NO_FIELDS, hides_internal=True)
-_USER_FOR_MAINTENANCE = FieldView(
-    None, None, (), frozenset({"sessionToken"}), None, NO_FIELDS, hides_internal=False
-)
+_SHOWS_ALL = FieldView()
+_USER_FOR_MASTER = FieldView(secret=_USER_SECRETS, hides_internal=True)
+_USER_FOR_MAINTENANCE = FieldView(secret=frozenset({"sessionToken"}))
 
 
 def field_view(schema: ClassSchema, auth: Auth, protection: FieldProtection) -> FieldView:
@@ -207,28 +204,26 @@ def field_view(schema: ClassSchema, auth: Auth, protection: FieldProtection) -> 
             return _SHOWS_ALL
         return _USER_FOR_MAINTENANCE if auth.is_maintenance else _USER_FOR_MASTER
     lists = schema.rules.protected_lists(protection)
-    if not is_user and not lists.by_group and not lists.by_user_field:
+    protected = _of_groups(lists, auth)
+    if not is_user and not protected:
         return _SHOWS_ALL
-    hidden = _of_groups(lists, auth)
     return FieldView(
         user_id=auth.user_id,
-        hidden=hidden,
-        by_user_field=lists.by_user_field if auth.user is not None else (),
+        protected=protected,
+        by_user_field=lists.by_user_field if protected and auth.user is not None else (),
         secret=_USER_SECRETS | {"authData"} if is_user else NO_FIELDS,
         own_id=auth.user_id if is_user else None,
-        hidden_of_own=_USER_SECRETS if protection.owner_exempt else _USER_SECRETS | (hidden or NO_FIELDS),
+        hidden_of_own=_USER_SECRETS if protection.owner_exempt else _USER_SECRETS | protected,
         hides_internal=is_user,
     )
 
 
 def visible(obj: JsonObject, view: FieldView) -> JsonObject:
     """The row as the caller may see it; the row itself if nothing is hidden."""
-    if view.shows_all:
-        return obj
     if view.own_id is not None and obj.get("objectId") == view.own_id:
         hidden = view.hidden_of_own
     else:
-        hidden = view.secret | _hidden_in(obj, view)
+        hidden = view.secret | _protected_in(obj, view)
     if view.hides_internal:
         return {name: value for name, value in obj.items() if name not in hidden and not name.startswith("_")}
     if hidden.isdisjoint(obj):
@@ -236,12 +231,12 @@ def visible(obj: JsonObject, view: FieldView) -> JsonObject:
     return {name: value for name, value in obj.items() if name not in hidden}
 
 
-def _hidden_in(obj: JsonObject, view: FieldView) -> frozenset[str]:
-    hidden = view.hidden
+def _protected_in(obj: JsonObject, view: FieldView) -> frozenset[str]:
+    protected = view.protected
     for name, names in view.by_user_field:
         if _points_to_user(obj.get(name), view.user_id):
-            hidden = names if hidden is None else hidden & names
-    return hidden or NO_FIELDS
+            protected &= names
+    return protected
 
 
 def _points_to_user(value: Json, user_id: str | None) -> bool:
