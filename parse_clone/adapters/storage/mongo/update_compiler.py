@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import assert_never
 
 from pymongo.errors import OperationFailure
@@ -74,21 +74,38 @@ def refusal_of(error: OperationFailure, operations: Operations) -> ParseError | 
     """Name the operation that met a value of another kind; None if that is not what the error says."""
     match error.code:
         case Code.TYPE_MISMATCH:
-            return _wrong_kind(
-                error, [p for p, o in operations.items() if isinstance(o, Increment)], "a number"
-            )
+            return _wrong_kind(error, "a number", _ends(operations, Increment))
         case Code.BAD_VALUE:
-            paths = [p for p, o in operations.items() if isinstance(o, Add | AddUnique | Remove)]
-            return _wrong_kind(error, paths, "an array")
+            return _wrong_kind(error, "an array", _ends(operations, Add, AddUnique, Remove))
         case Code.PATH_NOT_VIABLE:
-            paths = [p.rpartition(".")[0] for p in operations if "." in p]
-            return _wrong_kind(error, paths, "an object")
+            return _wrong_kind(error, "an object", _steps(operations))
         case _:
             return None
 
 
-def _wrong_kind(error: OperationFailure, paths: list[str], wanted: str) -> ParseError | None:
-    """MongoDB's text names the member; where it names none that we know, the first candidate is our guess."""
+def _ends(operations: Operations, *kinds: type[FieldOperation]) -> Iterator[tuple[str, str]]:
+    """Every path with an operation of these kinds, with how MongoDB names its last member."""
+    for path, operation in operations.items():
+        if isinstance(operation, kinds):
+            yield path, f"'{path.rpartition('.')[2]}'"
+
+
+def _steps(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Every container that the paths pass, with what MongoDB says of one that is none."""
+    for path in paths:
+        segments = path.split(".")
+        for depth in range(1, len(segments)):
+            yield ".".join(segments[:depth]), f"'{segments[depth]}' in element {{{segments[depth - 1]}:"
+
+
+def _wrong_kind(
+    error: OperationFailure, wanted: str, suspects: Iterable[tuple[str, str]]
+) -> ParseError | None:
+    """Choose the path whose mark is in MongoDB's text; if none is, the first is our guess."""
     text = str(error)
-    named = [path for path in paths if f"'{path.rpartition('.')[2]}'" in text]
-    return wrong_kind((named or paths)[0], wanted) if paths else None
+    guess: str | None = None
+    for path, mark in suspects:
+        if mark in text:
+            return wrong_kind(path, wanted)
+        guess = guess or path
+    return None if guess is None else wrong_kind(guess, wanted)
