@@ -1,0 +1,59 @@
+"""The door for hook authors: registration, typed requests, and a client that enters at the service floor.
+
+An application's cloud code defines `register(cloud: Cloud) -> None` and imports everything from here.
+"""
+
+from parse_clone.cloud.client import Client, Query
+from parse_clone.cloud.objects import ParseObject
+from parse_clone.cloud.registration import Cloud
+from parse_clone.cloud.requests import (
+    AfterDelete,
+    AfterFind,
+    AfterLogin,
+    AfterLogout,
+    AfterSave,
+    BeforeDelete,
+    BeforeFind,
+    BeforeLogin,
+    BeforePasswordReset,
+    BeforeSave,
+    ConfigRequest,
+    FileRequest,
+    FunctionRequest,
+    FunctionResponse,
+    JobRequest,
+)
+from parse_clone.cloud.validators import Field, RateLimit, Validator
+from parse_clone.cloud.values import File, Pointer
+from parse_clone.core.query import GeoPoint
+from parse_clone.errors import ErrorCode, ParseError
+
+__all__ = [
+    "AfterDelete",
+    "AfterFind",
+    "AfterLogin",
+    "AfterLogout",
+    "AfterSave",
+    "BeforeDelete",
+    "BeforeFind",
+    "BeforeLogin",
+    "BeforePasswordReset",
+    "BeforeSave",
+    "Client",
+    "Cloud",
+    "ConfigRequest",
+    "ErrorCode",
+    "Field",
+    "File",
+    "FileRequest",
+    "FunctionRequest",
+    "FunctionResponse",
+    "GeoPoint",
+    "JobRequest",
+    "ParseError",
+    "ParseObject",
+    "Pointer",
+    "Query",
+    "RateLimit",
+    "Validator",
+]

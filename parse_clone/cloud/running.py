@@ -1,0 +1,328 @@
+"""Running an author's function: its typed request, its validator, its time limit, its failures, its answer.
+
+A hook that raises, hangs or returns nonsense harms its own request only; the log names file and line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from parse_clone.cloud import requests as typed
+from parse_clone.cloud.client import Client
+from parse_clone.cloud.objects import ParseObject
+from parse_clone.cloud.validators import ParamsSubject, Subject, Validator, as_validation_error, check
+from parse_clone.cloud.values import to_native, to_wire
+from parse_clone.core.context import RequestContext
+from parse_clone.core.draft import Draft
+from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.triggers import (
+    ConfigEvent,
+    FileEvent,
+    FindEvent,
+    FoundEvent,
+    FunctionAnswer,
+    FunctionCall,
+    FunctionHandler,
+    Handler,
+    JobCall,
+    JobHandler,
+    ObjectEvent,
+    SaveEvent,
+    TriggerEvent,
+    TriggerKind,
+    UnitOfWork,
+)
+
+log = structlog.get_logger("cloud")
+
+Author = Callable[..., Any]
+Check = Validator | Callable[[Any], Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """An author's function with its validator and time limit (seconds)."""
+
+    function: Author
+    validator: Check
+    time_limit: float
+
+    async def passes(self, request: typed.Request, subject: Subject) -> bool:
+        """Ask the validator. False: skip the hook."""
+        if self.validator is None:
+            return True
+        if isinstance(self.validator, Validator):
+            return await check(self.validator, subject)
+        try:
+            await self._run(self.validator, request)
+        except Exception as failure:
+            raise as_validation_error(failure) from failure
+        return True
+
+    async def call(self, *arguments: Any) -> Any:
+        """Run the function. Whatever goes wrong becomes a ParseError; 141 unless the author chose a code."""
+        try:
+            async with asyncio.timeout(self.time_limit):
+                return await self._run(self.function, *arguments)
+        except ParseError:
+            raise
+        except TimeoutError as failure:
+            log.error("cloud code took too long", hook=self.place, seconds=self.time_limit)
+            raise ParseError(ErrorCode.SCRIPT_FAILED, "Script timed out.") from failure
+        except Exception as failure:
+            frame = traceback.extract_tb(failure.__traceback__)[-1]
+            log.error(
+                "cloud code failed",
+                hook=self.place,
+                at=f"{frame.filename}:{frame.lineno}",
+                error=f"{type(failure).__name__}: {failure}",
+            )
+            raise ParseError(ErrorCode.SCRIPT_FAILED, str(failure) or "Script failed.") from failure
+
+    @property
+    def place(self) -> str:
+        """Where the author wrote it."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        return name if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"
+
+    @staticmethod
+    async def _run(function: Author, *arguments: Any) -> Any:
+        if inspect.iscoroutinefunction(function):
+            return await function(*arguments)
+        answer = await asyncio.to_thread(function, *arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+
+
+def caller_of(toolbox: Toolbox, event: TriggerEvent) -> dict[str, Any]:
+    """The members that every typed request has."""
+    return {
+        "name": event.kind.value,
+        "caller": event.context,
+        "client": client_of(toolbox, event.context, event.work),
+        "context": event.cloud_context,
+    }
+
+
+def client_of(toolbox: Toolbox, context: RequestContext, work: UnitOfWork | None) -> Client:
+    """A client with the caller's rights, in the request's transaction."""
+    if work is not None:
+        toolbox = replace(toolbox, storage=work.storage, changes=work.changes)
+    return Client(toolbox, context)
+
+
+# --- Triggers: one function per shape of event -----------------------------------------------------------
+
+
+def trigger_handler(toolbox: Toolbox, hook: Hook) -> Handler:
+    """Make the handler of a trigger."""
+
+    async def handle(event: TriggerEvent) -> Json:
+        match event:
+            case SaveEvent():
+                return await run_save(toolbox, hook, event)
+            case FindEvent():
+                return await run_before_find(toolbox, hook, event)
+            case FoundEvent():
+                return await run_after_find(toolbox, hook, event)
+            case FileEvent():
+                return await run_file(toolbox, hook, event)
+            case ConfigEvent():
+                return await run_config(toolbox, hook, event)
+            case ObjectEvent():
+                return await run_object(toolbox, hook, event)
+            case _:
+                raise TypeError(f"no hook can take a {type(event).__name__}")
+
+    return handle
+
+
+async def run_save(toolbox: Toolbox, hook: Hook, event: SaveEvent) -> Json:
+    """beforeSave, afterSave."""
+    request: typed.Request
+    if event.kind is TriggerKind.BEFORE_SAVE:
+        request = typed.BeforeSave(**caller_of(toolbox, event), draft=event.draft)
+    else:
+        request = typed.AfterSave(**caller_of(toolbox, event), draft=event.draft, before=event.original)
+    if not await hook.passes(request, DraftSubject(event.context, event.draft)):
+        return None
+    answer = await hook.call(request)
+    return to_wire(answer) if isinstance(answer, dict) else None
+
+
+async def run_object(toolbox: Toolbox, hook: Hook, event: ObjectEvent) -> Json:
+    """Deletes, logins, logout, password reset."""
+    request_type = OBJECT_REQUESTS[event.kind]
+    obj = ParseObject(event.class_name, event.object)
+    request = request_type(**caller_of(toolbox, event), object=obj)
+    if await hook.passes(request, ParamsSubject(event.context, event.object)):
+        await hook.call(request)
+    return None
+
+
+OBJECT_REQUESTS: dict[TriggerKind, type[typed.ObjectRequest]] = {
+    TriggerKind.BEFORE_DELETE: typed.BeforeDelete,
+    TriggerKind.AFTER_DELETE: typed.AfterDelete,
+    TriggerKind.BEFORE_LOGIN: typed.BeforeLogin,
+    TriggerKind.AFTER_LOGIN: typed.AfterLogin,
+    TriggerKind.AFTER_LOGOUT: typed.AfterLogout,
+    TriggerKind.BEFORE_PASSWORD_RESET_REQUEST: typed.BeforePasswordReset,
+}
+
+
+async def run_before_find(toolbox: Toolbox, hook: Hook, event: FindEvent) -> Json:
+    """The hook changes the query, returns other parameters, or answers with objects."""
+    request = typed.BeforeFind(
+        **caller_of(toolbox, event),
+        class_name=event.class_name,
+        query=event.parameters,
+        is_get=event.is_get,
+        is_count=event.is_count,
+    )
+    if not await hook.passes(request, ParamsSubject(event.context)):
+        return None
+    answer = await hook.call(request)
+    objects = as_objects(answer) if answer is not None else request.results
+    if objects is not None:
+        event.results = [obj.to_json() for obj in objects]
+    event.parameters = request.query
+    return None
+
+
+async def run_after_find(toolbox: Toolbox, hook: Hook, event: FoundEvent) -> Json:
+    """The hook changes the objects or returns a list of others."""
+    request = typed.AfterFind(
+        **caller_of(toolbox, event),
+        class_name=event.class_name,
+        objects=[ParseObject(event.class_name, row) for row in event.objects],
+        query=event.parameters,
+        is_get=event.is_get,
+    )
+    if not await hook.passes(request, ParamsSubject(event.context)):
+        return None
+    answer = await hook.call(request)
+    objects = request.objects if answer is None else as_objects(answer)
+    if objects is None:
+        raise ParseError(ErrorCode.SCRIPT_FAILED, "Script failed. Unknown error.")
+    event.objects = [obj.to_json() for obj in objects]
+    return None
+
+
+def as_objects(answer: Any) -> list[ParseObject] | None:
+    """An object or a list of objects, as a list; None for anything else."""
+    if isinstance(answer, ParseObject):
+        return [answer]
+    if isinstance(answer, list) and all(isinstance(item, ParseObject) for item in answer):
+        return answer
+    return None
+
+
+async def run_file(toolbox: Toolbox, hook: Hook, event: FileEvent) -> Json:
+    """The hook changes the file's members and, on download, how it is sent."""
+    request = typed.FileRequest(
+        **caller_of(toolbox, event),
+        file=event.file,
+        content=event.content,
+        size=event.size,
+        is_stream=event.is_stream,
+        response_headers=event.response_headers,
+    )
+    if not await hook.passes(request, ParamsSubject(event.context)):
+        return None
+    await hook.call(request)
+    event.file, event.content = request.file, request.content
+    event.force_download, event.response_headers = request.force_download, request.response_headers
+    return None
+
+
+async def run_config(toolbox: Toolbox, hook: Hook, event: ConfigEvent) -> Json:
+    """The hook may only refuse."""
+    request = typed.ConfigRequest(**caller_of(toolbox, event), params=event.params, original=event.original)
+    if await hook.passes(request, ParamsSubject(event.context, event.params)):
+        await hook.call(request)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftSubject:
+    """The values of an object that is being saved."""
+
+    caller: RequestContext
+    draft: Draft
+
+    is_object = True
+
+    def value(self, key: str) -> Json:
+        return self.draft.get(key)
+
+    def replace(self, key: str, value: Json) -> None:
+        if value is None and self.draft.original is not None and key not in self.draft.original:
+            self.draft.revert(key)
+        else:
+            self.draft.set(key, value)
+
+    @property
+    def original(self) -> JsonObject | None:
+        return self.draft.original
+
+    @property
+    def effective_user(self) -> JsonObject | None:
+        if self.draft.class_name == "_User" and self.draft.is_new and self.caller.auth.user is None:
+            return self.draft.current
+        return self.caller.auth.user
+
+
+# --- Functions and jobs ----------------------------------------------------------------------------------
+
+
+def function_handler(toolbox: Toolbox, hook: Hook) -> FunctionHandler:
+    """Make the handler of a function. One that takes a second parameter gets a `FunctionResponse`."""
+    takes_response = len(inspect.signature(hook.function).parameters) > 1
+
+    async def handle(call: FunctionCall) -> FunctionAnswer:
+        request = typed.FunctionRequest(
+            name=call.name,
+            caller=call.context,
+            client=client_of(toolbox, call.context, call.work),
+            context=call.context.cloud_context,
+            params={},
+            files=call.files,
+        )
+        await hook.passes(request, ParamsSubject(call.context, call.params))
+        request.params = to_native(call.params)
+        response = typed.FunctionResponse()
+        value = await hook.call(request, response) if takes_response else await hook.call(request)
+        try:
+            return FunctionAnswer(to_wire(value), value is not None, response.status, response.headers)
+        except (TypeError, ValueError) as failure:
+            log.error("a function answered what cannot be sent", hook=hook.place, error=str(failure))
+            raise ParseError(ErrorCode.SCRIPT_FAILED, str(failure)) from failure
+
+    return handle
+
+
+def job_handler(toolbox: Toolbox, hook: Hook) -> JobHandler:
+    """Make the handler of a job."""
+
+    async def handle(call: JobCall) -> Json:
+        request = typed.JobRequest(
+            name=call.name,
+            caller=call.context,
+            client=Client.master(toolbox),
+            params=to_native(call.params),
+            job_id=call.job_id,
+            report=call.report,
+        )
+        answer = await hook.call(request)
+        return answer if isinstance(answer, str) else None
+
+    return handle
