@@ -26,7 +26,7 @@ def option(
     help: str, default: Any = ..., *, name: str = "", env: str = "", refusal: str = "", missing: str = ""
 ) -> Any:
     """Declare an option. `name` and `env` stand where they do not follow from the field's name; `refusal` is
-    the text for a value of the wrong type, where parse-server has one of its own; `missing` for none at all."""
+    the text for a value of the wrong type, where parse-server has its own; `missing` for none at all."""
     metadata = {"help": help, "name": name, "env": env, "refusal": refusal, "missing": missing or refusal}
     if default is ...:
         return field(metadata=metadata)
