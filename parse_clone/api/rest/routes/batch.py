@@ -1,0 +1,167 @@
+"""`/batch`: many requests in one, replayed in order through the same routes; in one transaction when asked.
+
+Everything that can be refused is refused before the first part runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from parse_clone.api.rest.middleware.rate_limit import RateLimiter
+from parse_clone.api.rest.middleware.request_log import log_refusal
+from parse_clone.api.rest.middleware.route_allow_list import RouteAllowList
+from parse_clone.api.rest.request import Request, split_path
+from parse_clone.api.rest.responses import Answer, TooManyRequests, failure, joined
+from parse_clone.api.rest.router import Found, Route, Router, run_route
+from parse_clone.core.context import NOBODY, RequestContext
+from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.services.changes import HeldBack
+from parse_clone.services.toolbox import Toolbox
+from parse_clone.settings import Settings
+
+ATTEMPTS = 6
+"""How often a transaction is tried while other writers are in its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One request of a batch, and the route that answers it."""
+
+    method: str
+    path: str
+    body: JsonObject
+    found: Found
+
+
+class Batch:
+    """The endpoint of `/batch`."""
+
+    def __init__(
+        self, settings: Settings, router: Router, allowed: RouteAllowList, limits: RateLimiter
+    ) -> None:
+        self._router = router
+        self._allowed = allowed
+        self._limits = limits
+        self._prefixes = batch_prefixes(settings)
+
+    async def __call__(self, request: Request) -> Answer:
+        parts = self._decode(request)
+        if request.body.get("transaction") is True:
+            return joined(await run_in_transaction(request, parts))
+        return joined([await run_part(request, part) for part in parts])
+
+    def _decode(self, request: Request) -> list[Part]:
+        entries = request.body.get("requests")
+        if not isinstance(entries, list):
+            raise ParseError(ErrorCode.INVALID_JSON, "requests must be an array")
+        check_size(request, len(entries))
+        routed = [self._route(entry) for entry in entries]
+        for method, segments, _ in routed:
+            self._check_may_enter(method, "/" + "/".join(segments), request.context)
+        return [self._find(*route) for route in routed]
+
+    def _route(self, entry: Json) -> tuple[str, list[str], JsonObject]:
+        path = entry.get("path") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict) or not isinstance(path, str):
+            raise ParseError(ErrorCode.INVALID_JSON, "batch request path must be a string")
+        segments = self._cut(path)
+        method, body = entry.get("method"), entry.get("body")
+        if method == "POST" and segments == ["batch"]:
+            raise ParseError(ErrorCode.INVALID_JSON, "nested batch requests are not allowed")
+        return (
+            method if isinstance(method, str) else "undefined",
+            segments,
+            body if isinstance(body, dict) else {},
+        )
+
+    def _cut(self, path: str) -> list[str]:
+        encoded = path.encode(errors="replace")
+        for prefix in self._prefixes:
+            segments = split_path(encoded, prefix)
+            if segments is not None:
+                return segments
+        raise ParseError(ErrorCode.INVALID_JSON, f"cannot route batch path {path}")
+
+    def _check_may_enter(self, method: str, path: str, context: RequestContext) -> None:
+        if path == "/login":
+            context = replace(context, auth=replace(context.auth, session_token=None, user=None))
+        self._allowed.check(method, path, context.auth)
+        try:
+            self._limits.check((method, "POST"), path, context)
+        except TooManyRequests as error:
+            raise ParseError(error.code, error.message) from None  # Parse quirk: 400 here, not 429
+
+    def _find(self, method: str, segments: Sequence[str], body: JsonObject) -> Part:
+        path = "/" + "/".join(segments)
+        found = None if method == "HEAD" else self._router.find(method, segments)
+        if found is None:
+            raise ParseError(ErrorCode.INVALID_JSON, f"cannot route {method} {path}")
+        return Part(method, path, body, found)
+
+
+def batch_prefixes(settings: Settings) -> list[bytes]:
+    """What may precede the paths of a batch: the mount as clients or the server see it; longest first."""
+    urls = [url for url in (settings.server_url, settings.public_server_url) if url]
+    paths = {settings.mount_path, *(urlsplit(url).path for url in urls)}
+    return sorted((path.rstrip("/").lower().encode() for path in paths), key=len, reverse=True)
+
+
+def check_size(request: Request, size: int) -> None:
+    """Refuse too many parts; the master key may send any number."""
+    limit = request.toolbox.settings.request_complexity.batch_request_limit
+    if limit is not None and size > limit and not request.auth.is_master:
+        text = f"Batch request contains {size} sub-requests, which exceeds the limit of {limit}."
+        raise ParseError(ErrorCode.INVALID_JSON, text)
+
+
+async def run_part(request: Request, part: Part) -> Answer:
+    """Run one part on its own: its failure is its answer."""
+    try:
+        answer = await _replay(request, request.toolbox, part)
+    except Exception as error:
+        log_refusal(part.method, part.path, error)
+        sanitized = request.toolbox.settings.enable_sanitized_error_response
+        return Answer(b'{"error":%b}' % failure(error, sanitized=sanitized).body)
+    return Answer(b'{"success":%b}' % answer.body)
+
+
+async def run_in_transaction(request: Request, parts: Sequence[Part]) -> list[Answer]:
+    """Run all parts or none: the first failure is the answer to all. Write conflicts are tried again."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await _run_together(request, parts)
+        except ParseError as error:
+            if error.code != ErrorCode.WRITE_CONFLICT:
+                raise
+    return await _run_together(request, parts)
+
+
+async def _run_together(request: Request, parts: Sequence[Part]) -> list[Answer]:
+    changes = HeldBack(request.toolbox.changes)
+    async with request.toolbox.storage.transaction() as storage:
+        toolbox = replace(request.toolbox, storage=storage, changes=changes)
+        answers = [await _replay(request, toolbox, part) for part in parts]
+    await changes.release()
+    return [Answer(b'{"success":%b}' % answer.body) for answer in answers]
+
+
+async def _replay(request: Request, toolbox: Toolbox, part: Part) -> Answer:
+    body = dict(part.body)  # a second attempt begins with the first one's body
+    context = request.context if part.path != "/login" else as_nobody(request.context)
+    replayed = Request(toolbox, context, part.method, part.path, body)
+    return await run_route(part.found, replayed, in_batch=True)
+
+
+def as_nobody(context: RequestContext) -> RequestContext:
+    """The context of a login: no session, but keys stay keys."""
+    return context if context.auth.is_privileged else replace(context, auth=NOBODY)
+
+
+def routes(
+    settings: Settings, router: Router, allowed: RouteAllowList, limits: RateLimiter
+) -> tuple[Route, ...]:
+    """The batch route over a table of routes."""
+    return (Route("POST", "/batch", Batch(settings, router, allowed, limits)),)
