@@ -311,7 +311,7 @@ class Page:
     skip: int = 0
     order: tuple[SortKey, ...] = ()
     keys: frozenset[str] | None = None
-    hint: str | None = None
+    hint: str | JsonObject | None = None
     comment: str | None = None
     read_preference: str | None = None
     case_insensitive: bool = False  # text equality by the engine's case-insensitive collation (usernames)

@@ -18,11 +18,15 @@ from parse_clone.services.objects.requests import (
 )
 from parse_clone.services.objects.save import SAVE_STEPS, walk_save
 from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.users.find import SESSION_FIND_STEPS, USER_FIND_STEPS
+
+FINDS = {"_User": USER_FIND_STEPS, "_Session": SESSION_FIND_STEPS}
 
 
 async def find_objects(toolbox: Toolbox, context: RequestContext, request: FindRequest) -> FindAnswer:
     """Answer a query, or a get by id (`request.is_get`)."""
-    return await walk_find(FIND_STEPS, toolbox, context, request)
+    steps = FINDS.get(request.class_name, FIND_STEPS)
+    return await walk_find(steps, find_objects, toolbox, context, request)
 
 
 async def save_object(toolbox: Toolbox, context: RequestContext, request: SaveRequest) -> SaveAnswer:

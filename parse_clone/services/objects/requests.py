@@ -12,14 +12,15 @@ from parse_clone.core.json_types import JsonObject
 class FindRequest:
     """A query in wire form. `parameters` holds `where`, `limit`, `order`, ... as the client sent them, values
     already JSON-decoded where they came as text. With `object_id` it is a get of one object. `purpose` tells
-    a caller's own query from those that answering it needs: they have no default limit. A caller that can
-    pass rows on as text says so with `accepts_encoded`."""
+    a caller's own query from those that answering it needs: they have no default limit. `depth` counts the
+    subqueries around this one. A caller that can pass rows on as text says so with `accepts_encoded`."""
 
     class_name: str
     parameters: JsonObject = field(default_factory=dict)
     object_id: str | None = None
     max_limit: int | None = None  # the door's cap (server option maxLimit); None: none
     purpose: Literal["client", "subquery", "include"] = "client"
+    depth: int = 0
     accepts_encoded: bool = False
 
     @property

@@ -7,12 +7,42 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from parse_clone.core.context import RequestContext
-from parse_clone.core.json_types import JsonObject
+from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.operations import Operation
-from parse_clone.core.query import EVERYTHING, Condition
+from parse_clone.core.query import EVERYTHING, Condition, SortKey, Where
+from parse_clone.core.query_json import FindParameters
 from parse_clone.core.schema import ClassSchema
-from parse_clone.services.objects.requests import SaveAnswer
+from parse_clone.services.objects.requests import FindAnswer, FindRequest, SaveAnswer
 from parse_clone.services.toolbox import Toolbox
+
+Finder: TypeAlias = Callable[[Toolbox, RequestContext, FindRequest], Awaitable[FindAnswer]]
+"""The entrance for queries of every class: handed to the steps, which are below it."""
+
+
+@dataclass(frozen=True)
+class Find:
+    """A query on its way. `run` answers the further queries that it needs: subqueries and includes.
+
+    `where` is what the caller asks, `matching` the same with its subqueries answered; neither says who may
+    see a row, the steps that read add that. `includes` are complete, parents first. `rows` belong to this
+    find alone and may be changed; `encoded` holds them as text where nobody looks into them. A step that
+    sets `answer` ends the walk.
+    """
+
+    request: FindRequest
+    parameters: FindParameters
+    run: Finder
+    schema: ClassSchema
+    is_known_class: bool = True
+    where: Where = EVERYTHING
+    matching: Condition = EVERYTHING
+    order: tuple[SortKey, ...] = ()
+    includes: tuple[str, ...] = ()
+    rows: list[JsonObject] = field(default_factory=list)
+    encoded: list[bytes] | None = None
+    count: int | None = None
+    plan: Json = None
+    answer: FindAnswer | None = None
 
 
 @dataclass(frozen=True)
@@ -50,5 +80,6 @@ class Deletion:
     original: JsonObject | None = None
 
 
+FindStep: TypeAlias = Callable[[Toolbox, RequestContext, Find], Awaitable[Find]]
 SaveStep: TypeAlias = Callable[[Toolbox, RequestContext, Save], Awaitable[Save]]
 DeleteStep: TypeAlias = Callable[[Toolbox, RequestContext, Deletion], Awaitable[Deletion]]
