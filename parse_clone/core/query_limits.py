@@ -20,4 +20,4 @@ class QueryLimits:
 
 CLIENT_LIMITS = QueryLimits()
 MASTER_LIMITS = QueryLimits(query_depth=100, constraints=100_000, values=1_000_000, regex_length=10_000)
-"""What the master and the maintenance key may ask; for clients no setting goes beyond it."""
+"""What the master and the maintenance key may ask; no setting lets clients nest deeper."""
