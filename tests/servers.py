@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +80,14 @@ def wait_for_port(port: int, seconds: float = 30) -> None:
 
 
 @contextmanager
-def running_server(engine: str, mongo_uri: str = "", **options: Any) -> Iterator[RunningServer]:
-    """Run a server on an empty database of an engine. `options` are fields of `Settings`."""
+def running_server(
+    engine: str,
+    mongo_uri: str = "",
+    prepare: Callable[[Settings], None] = lambda settings: None,
+    **options: Any,
+) -> Iterator[RunningServer]:
+    """Run a server on a new database of an engine. `prepare` runs before the server does; `options` are
+    fields of `Settings`."""
     folder = Path(tempfile.mkdtemp(prefix="parse-test-"))
     port = free_port()
     database = (
@@ -106,6 +112,7 @@ def running_server(engine: str, mongo_uri: str = "", **options: Any) -> Iterator
         "silent": True,
     }
     settings = Settings(**{**chosen, **options})
+    prepare(settings)
     config = uvicorn.Config(create_app(settings), host="127.0.0.1", port=port, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

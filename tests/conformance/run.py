@@ -46,7 +46,6 @@ def run_harness(harness: Path, engine: str, specs: str, further: list[str]) -> i
     command = [str(harness / "run.sh"), "--fair", "--out", str(results)]
     command += ["--port-base", str(free_port())]
     command += ["--spec", specs] if specs else []
-    command += ["--db", "mongo"] if engine == "mongo" else []
     with control_server(engine) as pair:
         return subprocess.run(["sh", *command, *further, pair], check=False).returncode
 

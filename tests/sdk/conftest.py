@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ENGINES, RunningServer, mongo_server, running_server
+from tests.protocol.clinic import SCHEMAS, import_schemas
+from tests.servers import ENGINES, RunningServer, running_server
 
 HERE = Path(__file__).parent
 
@@ -30,9 +31,17 @@ def node() -> str:
 @pytest.fixture(scope="session", params=ENGINES)
 def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     """A running server, one per engine."""
-    if request.param == "mongo":
-        with mongo_server() as uri, running_server("mongo", uri) as running:
-            yield running
-    else:
-        with running_server("sqlite") as running:
-            yield running
+    engine: str = request.param
+    uri = request.getfixturevalue("mongo_uri") if engine == "mongo" else ""
+    with running_server(engine, uri) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def template_server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
+    """A running server, one per engine, with the classes of all templates together."""
+    engine: str = request.param
+    uri = request.getfixturevalue("mongo_uri") if engine == "mongo" else ""
+    prepare = lambda settings: import_schemas(settings, SCHEMAS)  # noqa: E731
+    with running_server(engine, uri, prepare, allow_client_class_creation=False) as running:
+        yield running

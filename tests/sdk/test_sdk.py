@@ -13,8 +13,22 @@ from tests.servers import RunningServer
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("file", sorted(HERE.glob("*.test.mjs")), ids=lambda file: file.name.split(".")[0])
+def files(pattern: str) -> list[Path]:
+    return sorted(HERE.glob(pattern))
+
+
+@pytest.mark.parametrize("file", files("*.test.mjs"), ids=lambda file: file.name.split(".")[0])
 def test_sdk(file: Path, server: RunningServer, node: str) -> None:
+    run_node_tests(node, file, server)
+
+
+@pytest.mark.parametrize("file", files("templates/*.test.mjs"), ids=lambda file: file.name.split(".")[0])
+def test_template(file: Path, template_server: RunningServer, node: str) -> None:
+    run_node_tests(node, file, template_server)
+
+
+def run_node_tests(node: str, file: Path, server: RunningServer) -> None:
+    """Run one file with node's test runner."""
     settings = server.settings
     environment = {
         **os.environ,
