@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parse_clone.app import Adapters, open_toolbox
+from parse_clone.app import opened_toolbox
 from parse_clone.services.schema_files import apply_import, load_plan, read_schema_files
-from parse_clone.services.startup import prepare_database
 from parse_clone.settings import Settings
 from tests.protocol.callers import Caller, date, pointer
 from tests.servers import RunningServer, running_server
@@ -62,9 +61,7 @@ def import_schemas(settings: Settings, *paths: Path) -> None:
     """Bring schema files into the database of a server that is not running."""
 
     async def run() -> None:
-        async with AsyncExitStack() as stack:
-            toolbox = await open_toolbox(settings, Adapters(), stack)
-            await prepare_database(toolbox)
+        async with opened_toolbox(settings) as toolbox:
             await apply_import(toolbox, await load_plan(toolbox, read_schema_files(paths)))
             assert not await load_plan(toolbox, read_schema_files(paths)), "the second import has work to do"
 

@@ -1,6 +1,6 @@
 """Run Parse Server's own specs, as a black box, against this server on each engine.
 
-    python -m tests.conformance.run [--engine sqlite] [--spec ParseQuery,ParseUser] [-- harness options]
+    python -m tests.conformance [--engine sqlite] [--spec ParseQuery,ParseUser] [-- harness options]
 
 The harness is a program of its own: `PARSE_SPEC_HARNESS` names its folder. What it needs besides, it reads
 from its own variables (`PSPEC_MIRROR`, `PSPEC_DEPS`). Results are written to `build/`.
