@@ -1,26 +1,32 @@
-"""Reading users: what providers show of their data, and what a user reads of himself.
-
-What was read to check a password is never the answer: the row is read again with the user's own rights, and
-where these do not suffice the answer is the least that a client needs.
-"""
+"""Finding users and sessions: what providers show of their data, whose sessions a client meets."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from parse_clone.core.auth_data import ProviderRequest
-from parse_clone.core.context import Auth, RequestContext
+from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import JsonObject
-from parse_clone.errors import ErrorCode, ParseError
-from parse_clone.services.objects.find import FIND_STEPS, walk_find
-from parse_clone.services.objects.requests import FindAnswer, FindRequest
+from parse_clone.core.query import EVERYTHING, Condition, all_of
+from parse_clone.errors import ErrorCode, permission_denied
+from parse_clone.services.objects.find import (
+    FIND_STEPS,
+    check_class_exists,
+    count,
+    decode_query,
+    fetch,
+    redirect,
+    run_after_find,
+    run_before_find,
+)
+from parse_clone.services.objects.include import include_pointers
 from parse_clone.services.objects.steps import Find, FindStep
+from parse_clone.services.objects.subqueries import resolve_subqueries
 from parse_clone.services.toolbox import Toolbox
-from parse_clone.services.users.authentication import without_secrets
 from parse_clone.services.users.external_login import stored_auth_data
-from parse_clone.services.users.roles import load_role_names
+from parse_clone.services.users.sessions import belongs_to
 
-# --- Steps -----------------------------------------------------------------------------------------------
+# --- Users -----------------------------------------------------------------------------------------------
 
 
 async def show_auth_data(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
@@ -53,41 +59,32 @@ async def show_own_token(toolbox: Toolbox, context: RequestContext, find: Find) 
 USER_FIND_STEPS: tuple[FindStep, ...] = (*FIND_STEPS, show_auth_data, show_own_token)
 
 
-# --- Oneself ---------------------------------------------------------------------------------------------
-
-REFUSALS = (ErrorCode.OBJECT_NOT_FOUND, ErrorCode.OPERATION_FORBIDDEN)
+# --- Sessions --------------------------------------------------------------------------------------------
 
 
-async def read_own_row(
-    toolbox: Toolbox, context: RequestContext, user: JsonObject, token: str | None
-) -> JsonObject:
-    """The user, a stored row, as he sees himself; with `sessionToken` if he has one."""
-    user_id = str(user["objectId"])
-    own = await context_of(toolbox, context, user, token)
-    try:
-        row = await read_user(toolbox, own, user_id)
-    except ParseError as error:
-        if error.code not in REFUSALS:
-            raise
-        row = {"objectId": user_id}
-    return row if token is None else {**row, "sessionToken": token}
+def own_sessions(context: RequestContext) -> Condition:
+    """Name the sessions that the caller may meet: clients meet their own, and none without one (209)."""
+    if context.auth.is_privileged:
+        return EVERYTHING
+    if context.auth.user_id is None:
+        raise permission_denied("Invalid session token", ErrorCode.INVALID_SESSION_TOKEN)
+    return belongs_to(context.auth.user_id)
 
 
-async def read_user(toolbox: Toolbox, context: RequestContext, user_id: str) -> JsonObject:
-    """One user with the rights of the context, through hooks and permissions (101, 119)."""
-    answer = await find_users(toolbox, context, FindRequest("_User", object_id=user_id))
-    return answer.results[0]
+async def stay_with_own(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
+    """A client finds no sessions but his own."""
+    return replace(find, matching=all_of(find.matching, own_sessions(context)))
 
 
-async def find_users(toolbox: Toolbox, context: RequestContext, request: FindRequest) -> FindAnswer:
-    """Query users as a client would; what a hook makes the query include is found likewise."""
-    steps = USER_FIND_STEPS if request.class_name == "_User" else FIND_STEPS
-    return await walk_find(steps, find_users, toolbox, context, request)
-
-
-async def context_of(
-    toolbox: Toolbox, context: RequestContext, user: JsonObject, token: str | None
-) -> RequestContext:
-    """The request as if the user had made it."""
-    roles = await load_role_names(toolbox, str(user["objectId"]))
-    return replace(context, auth=Auth(user=without_secrets(user), session_token=token, roles=roles))
+SESSION_FIND_STEPS: tuple[FindStep, ...] = (
+    redirect,
+    check_class_exists,
+    run_before_find,
+    decode_query,
+    resolve_subqueries,
+    stay_with_own,
+    fetch,
+    count,
+    include_pointers,
+    run_after_find,
+)

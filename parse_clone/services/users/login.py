@@ -35,7 +35,7 @@ from parse_clone.services.users.external_login import (
     validate,
 )
 from parse_clone.services.users.lockout import check_not_locked, count_attempt
-from parse_clone.services.users.own_row import REFUSALS, context_of, read_own_row, read_row
+from parse_clone.services.users.own_row import REFUSALS, context_of, read_own_row, read_user
 from parse_clone.services.users.passwords import is_password_expired
 from parse_clone.services.users.sessions import (
     ONE,
@@ -216,7 +216,7 @@ async def read_me(toolbox: Toolbox, context: RequestContext) -> JsonObject:
     if auth.user is None:  # privileged callers: their token has not been looked up
         auth = await authenticate_session(toolbox, auth.session_token)
     try:
-        row = await read_row(toolbox, replace(context, auth=auth), str(auth.user_id))
+        row = await read_user(toolbox, replace(context, auth=auth), str(auth.user_id))
     except ParseError as error:
         raise invalid_session_token() if error.code in REFUSALS else error from None
     return {**row, "sessionToken": auth.session_token}

@@ -15,6 +15,7 @@ from parse_clone.services.objects.find import FIND_STEPS, walk_find
 from parse_clone.services.objects.requests import FindAnswer, FindRequest
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.users.authentication import without_secrets
+from parse_clone.services.users.find import USER_FIND_STEPS
 from parse_clone.services.users.roles import load_role_names
 
 REFUSALS = (ErrorCode.OBJECT_NOT_FOUND, ErrorCode.OPERATION_FORBIDDEN)
@@ -27,7 +28,7 @@ async def read_own_row(
     user_id = str(user["objectId"])
     own = await context_of(toolbox, context, user, token)
     try:
-        row = await read_row(toolbox, own, user_id)
+        row = await read_user(toolbox, own, user_id)
     except ParseError as error:
         if error.code not in REFUSALS:
             raise
@@ -35,15 +36,16 @@ async def read_own_row(
     return row if token is None else {**row, "sessionToken": token}
 
 
-async def read_row(toolbox: Toolbox, context: RequestContext, user_id: str) -> JsonObject:
+async def read_user(toolbox: Toolbox, context: RequestContext, user_id: str) -> JsonObject:
     """One user with the rights of the context, through hooks and permissions (101, 119)."""
-    answer = await find_rows(toolbox, context, FindRequest("_User", object_id=user_id))
+    answer = await find_users(toolbox, context, FindRequest("_User", object_id=user_id))
     return answer.results[0]
 
 
-async def find_rows(toolbox: Toolbox, context: RequestContext, request: FindRequest) -> FindAnswer:
-    """Query as a client would; what a hook makes the query include is found the same way."""
-    return await walk_find(FIND_STEPS, find_rows, toolbox, context, request)
+async def find_users(toolbox: Toolbox, context: RequestContext, request: FindRequest) -> FindAnswer:
+    """Query users as a client would; what a hook makes the query include is found likewise."""
+    steps = USER_FIND_STEPS if request.class_name == "_User" else FIND_STEPS
+    return await walk_find(steps, find_users, toolbox, context, request)
 
 
 async def context_of(

@@ -14,7 +14,7 @@ from parse_clone.core.names import root_of
 from parse_clone.core.operations import Delete, Operation, Set
 from parse_clone.core.query import In, NotIn, all_of, object_id_is
 from parse_clone.core.values import is_pointer
-from parse_clone.errors import ErrorCode, ParseError, permission_denied
+from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.services.objects.delete import (
     announce_deletion,
     authorize_delete,
@@ -37,10 +37,10 @@ from parse_clone.services.objects.save import (
 from parse_clone.services.objects.steps import DeleteStep, Deletion, Save, SaveStep
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.users.authentication import find_session_user
+from parse_clone.services.users.find import own_sessions
 from parse_clone.services.users.own_row import context_of
 from parse_clone.services.users.sessions import (
     ONE,
-    belongs_to,
     close_sessions,
     find_session,
     invalidate_session,
@@ -79,11 +79,9 @@ async def take_session_fields(toolbox: Toolbox, context: RequestContext, save: S
     return check_changes(save, FIXED | SERVER_OWNED, user_id)
 
 
-async def stay_with_own_sessions(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
+async def change_own_only(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     """A client changes no session but his own."""
-    if save.is_create or context.auth.user_id is None:
-        return save
-    return replace(save, where=all_of(save.where, belongs_to(context.auth.user_id)))
+    return save if save.is_create else replace(save, where=all_of(save.where, own_sessions(context)))
 
 
 def create_operations(toolbox: Toolbox, save: Save, user_id: str) -> Mapping[str, Operation]:
@@ -136,7 +134,7 @@ async def answer_session(toolbox: Toolbox, context: RequestContext, save: Save) 
 SESSION_SAVE_STEPS: tuple[SaveStep, ...] = (
     take_session_fields,
     authorize_save,
-    stay_with_own_sessions,
+    change_own_only,
     load_original,
     run_before_save,
     grow_schema,
@@ -155,10 +153,7 @@ SESSION_SAVE_STEPS: tuple[SaveStep, ...] = (
 
 async def load_own_session(toolbox: Toolbox, context: RequestContext, deletion: Deletion) -> Deletion:
     """Load the session: a client deletes no session but his own."""
-    auth = context.auth
-    if auth.user is None and not auth.is_privileged:
-        raise permission_denied("Invalid session token", ErrorCode.INVALID_SESSION_TOKEN)
-    where = deletion.where if auth.user_id is None else all_of(deletion.where, belongs_to(auth.user_id))
+    where = all_of(deletion.where, own_sessions(context))
     row = all_of(object_id_is(deletion.object_id), where)
     found = await toolbox.storage.find(deletion.schema, row, ONE)
     if not found:
