@@ -22,8 +22,7 @@ from parse_clone.services.objects.requests import (
 from parse_clone.services.objects.save import SAVE_STEPS, walk_save
 from parse_clone.services.objects.steps import DeleteStep, FindStep, SaveStep
 from parse_clone.services.toolbox import Toolbox
-from parse_clone.services.users.find import USER_FIND_STEPS
-from parse_clone.services.users.session_class import SESSION_FIND_STEPS
+from parse_clone.services.users.find import SESSION_FIND_STEPS, USER_FIND_STEPS
 from parse_clone.services.users.roles import ROLE_DELETE_STEPS, ROLE_SAVE_STEPS
 from parse_clone.services.users.save import USER_DELETE_STEPS, USER_SAVE_STEPS
 from parse_clone.services.users.session_class import SESSION_DELETE_STEPS, SESSION_SAVE_STEPS
