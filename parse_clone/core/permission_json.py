@@ -110,7 +110,7 @@ def _check_protected(group: str, names: Json, fields: Mapping[str, Field]) -> No
     if not isinstance(names, list):
         raise _not_an_array(names, f"protectedFields[{group}]")
     for name in names:
-        if name in RESERVED_FIELDS:
+        if isinstance(name, str) and name in RESERVED_FIELDS:
             raise _refused(f"Default field '{name}' can not be protected")
         if not (isinstance(name, str) and name in fields):
             raise _refused(f"Field '{javascript_text(name)}' in protectedFields:{group} does not exist")

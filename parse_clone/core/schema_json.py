@@ -5,7 +5,7 @@ A plan is complete or refused: every check comes before the first change. Deleti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import get_args
 
 from parse_clone.core.json_types import Json, JsonObject
@@ -13,6 +13,7 @@ from parse_clone.core.names import RESERVED_FIELDS, check_class_name, is_field_n
 from parse_clone.core.permission_json import (
     check_permissions,
     complete_permissions,
+    javascript_text,
     open_permissions,
 )
 from parse_clone.core.schema import (
@@ -33,7 +34,7 @@ from parse_clone.core.schema import (
     infer_type,
     type_mismatch,
 )
-from parse_clone.core.system_classes import DEFAULT_FIELDS, SYSTEM_FIELDS
+from parse_clone.core.system_classes import DEFAULT_FIELDS, SYSTEM_FIELDS, VOLATILE_CLASSES
 from parse_clone.errors import ErrorCode, ParseError
 
 _TYPE_NAMES: Mapping[Json, TypeName] = {name: name for name in get_args(TypeName) if name != "ACL"}
@@ -68,8 +69,12 @@ def decode_field(definition: Json) -> Field:
     """Read a field's definition; refuses unknown types (111) and bad targets (135, 103)."""
     if not isinstance(definition, dict):
         raise _invalid_json()
-    options = {key: value for key, value in definition.items() if key not in ("type", "targetClass")}
-    return Field(_decode_type(definition.get("type"), definition.get("targetClass")), options)
+    field_type = _decode_type(definition.get("type"), definition.get("targetClass"))
+    return Field(field_type, _options(definition))
+
+
+def _options(definition: JsonObject) -> JsonObject:
+    return {key: value for key, value in definition.items() if key not in ("type", "targetClass")}
 
 
 def _decode_type(name: Json, target: Json) -> FieldType:
@@ -106,7 +111,7 @@ def check_options(class_name: str, name: str, field: Field) -> None:
     default = infer_type(field.options.get("defaultValue"))
     is_relation = field.type.name == "Relation"
     if default is not None:
-        if is_relation:
+        if is_relation and default.target is not None:
             raise _not_applicable("default value", field)
         if default != field.type:
             raise type_mismatch(f"{class_name}.{name} default value", field.type, default)
@@ -131,10 +136,32 @@ def check_one_geo_point(fields: Mapping[str, Field]) -> None:
 # --- Create ------------------------------------------------------------------------------------------------
 
 
+def requested_class_name(request: JsonObject, path_name: str | None) -> str:
+    """The class that a request is about: named in the path, in the body, or in both alike (103, 135)."""
+    named = request.get("className")
+    if path_name and named and named != path_name:
+        raise ParseError(
+            ErrorCode.INVALID_CLASS_NAME,
+            f"Class name mismatch between {javascript_text(named)} and {path_name}.",
+        )
+    name = path_name or named
+    if not name:
+        raise ParseError(ErrorCode.MISSING_REQUIRED_FIELD, "POST /schemas needs a class name.")
+    return javascript_text(name)
+
+
 def plan_create(
-    name: str, request: JsonObject, *, allow_custom_object_id: bool = False, check_index_fields: bool = True
+    request: JsonObject,
+    path_name: str | None,
+    existing: Container[str],
+    *,
+    allow_custom_object_id: bool = False,
+    check_index_fields: bool = True,
 ) -> list[SchemaChange]:
-    """Plan `POST /schemas` for a class that does not exist: the first change creates it."""
+    """Plan `POST /schemas`; the first change creates the class. `existing`: the classes that there are."""
+    name = requested_class_name(request, path_name)
+    if name in existing or name in VOLATILE_CLASSES:
+        raise ParseError(ErrorCode.INVALID_CLASS_NAME, f"Class {name} already exists.")
     check_class_name(name)
     schema = decode_class_definition(name, request, allow_custom_object_id=allow_custom_object_id)
     indexes = _plan_indexes(schema, {}, request.get("indexes"), check_fields=check_index_fields)
@@ -170,14 +197,16 @@ def _decode_permissions(
 # --- Update ------------------------------------------------------------------------------------------------
 
 
-def plan_update(
+def plan_schema_update(
     current: ClassSchema,
     request: JsonObject,
     *,
     allow_custom_object_id: bool = False,
     check_index_fields: bool = True,
 ) -> list[SchemaChange]:
-    """Plan `PUT /schemas/:className` for a class that exists."""
+    """Plan `PUT /schemas/:className` for a class that exists. Schemas that are never stored do not."""
+    if current.name in VOLATILE_CLASSES:
+        raise ParseError(ErrorCode.INVALID_CLASS_NAME, f"Class {current.name} does not exist.")
     submitted = _members(request.get("fields"))
     _check_submitted(current, submitted)
     deleted = {name: current.fields[name] for name, value in submitted.items() if _is_delete(value)}
@@ -232,7 +261,9 @@ def _decode_changed_field(current: ClassSchema, name: str, definition: Json) -> 
     known = current.fields[name]
     if name in RESERVED_FIELDS:
         return known
-    field = decode_field(definition)
+    members = _members(definition)
+    target = members.get("targetClass")
+    field = Field(FieldType(known.type.name, target if isinstance(target, str) else None), _options(members))
     check_options(current.name, name, field)
     if field.type != known.type:
         raise type_mismatch(f"{current.name}.{name}", known.type, field.type)
