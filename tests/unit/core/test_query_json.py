@@ -179,15 +179,15 @@ def test_paths_are_found_at_every_depth() -> None:
     ) == {"a", "d"}
 
 
+QUERY_WORDS = """$eq $in $or $and $all $regex $options $exists $gt $geoWithin $polygon $nearSphere $within $box
+    $select query className where key name __type $text""".split()  # noqa: SIM905
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(
-            st.sampled_from(
-                "$eq $in $or $and $all $regex $options $exists $gt $geoWithin $polygon $nearSphere $within $box "
-                "$select query className where key name __type $text".split()
-            ),
+            st.sampled_from(QUERY_WORDS),
             inner,
             max_size=3,
         )
