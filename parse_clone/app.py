@@ -76,7 +76,7 @@ async def opened_toolbox(settings: Settings, adapters: Adapters | None = None) -
 
 async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitStack) -> Toolbox:
     """Choose and open the adapters; the stack closes them."""
-    storage = adapters.storage or await open_storage(settings)
+    storage = adapters.storage or open_storage(settings)
     stack.push_async_callback(storage.close)
     return Toolbox(
         settings=settings,
@@ -99,12 +99,13 @@ async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitS
     )
 
 
-async def open_storage(settings: Settings) -> Storage:
+def open_storage(settings: Settings) -> Storage:
     """The engine that the database URI names. Only that engine's driver is loaded."""
     if settings.is_embedded:
         from parse_clone.adapters.storage.sqlite.storage import SqliteStorage
 
-        return SqliteStorage(settings.database_path)
+        path = settings.database_path
+        return SqliteStorage(":memory:" if path is None else str(path))
     from parse_clone.adapters.storage.mongo.storage import MongoStorage
 
     options = settings.database_options
