@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from typing import Literal
 
+from parse_clone.core.javascript import is_truthy
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.errors import ErrorCode, ParseError
 
@@ -30,7 +31,7 @@ def normalize_acl(value: Json) -> JsonObject | None:
         if principal == "*unresolved":
             raise ParseError(ErrorCode.INVALID_ACL, "Invalid ACL.")
         if isinstance(entry, dict):
-            rights: JsonObject = {right: True for right in ("read", "write") if entry.get(right)}
+            rights: JsonObject = {right: True for right in ("read", "write") if is_truthy(entry.get(right))}
             if rights:
                 acl[principal] = rights
     return acl

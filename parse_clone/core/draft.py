@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from parse_clone.core.json_types import Json, JsonObject
-from parse_clone.core.operations import Operation, Set, apply_operations
+from parse_clone.core.operations import Operation, Set, apply_operations, initial_values
+from parse_clone.core.values import normal_value
 
 
 class Draft:
@@ -31,15 +32,17 @@ class Draft:
     @property
     def current(self) -> JsonObject:
         """The object as it would be stored: a new dict each time."""
-        return apply_operations(self.original or {}, self.operations)
+        if self.original is None:
+            return initial_values(self.operations)
+        return apply_operations(self.original, self.operations)
 
     def get(self, key: str) -> Json:
         """The value a field would have; None if it has none."""
         return self.current.get(key)
 
     def set(self, key: str, value: Json) -> None:
-        """Store a value (REST JSON)."""
-        self.operations[key] = Set(value)
+        """Store a value (REST JSON): what a hook gives is checked like what a client sends."""
+        self.operations[key] = Set(value if key == "ACL" else normal_value(value))
 
     def revert(self, key: str) -> None:
         """Forget the pending change of a field."""

@@ -10,7 +10,7 @@ from parse_clone.core.acl import normalize_acl
 from parse_clone.core.comparison import equality_key
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import is_array_index, root_of
-from parse_clone.core.values import is_number, is_pointer, is_typed, normal_value, pointer
+from parse_clone.core.values import is_number, is_pointer, is_typed, normal_value, pointer, relation
 from parse_clone.errors import ErrorCode, ParseError
 
 
@@ -225,6 +225,8 @@ def _encode_relation(class_name: str, add: Sequence[str], remove: Sequence[str])
         for name, ids in (("AddRelation", add), ("RemoveRelation", remove))
         if ids
     ]
+    if not ops:
+        return relation(class_name)
     return ops[0] if len(ops) == 1 else {"__op": "Batch", "ops": ops}
 
 

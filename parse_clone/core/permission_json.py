@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from parse_clone.core.acl import PUBLIC_ACL
 from parse_clone.core.class_permissions import CLASS_OPERATIONS
+from parse_clone.core.javascript import text_of
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import RESERVED_FIELDS
 from parse_clone.core.schema import ClassSchema, Field
@@ -77,9 +78,7 @@ def _check_user_fields(key: str, value: Json, fields: Mapping[str, Field]) -> No
 def _check_user_field(name: Json, fields: Mapping[str, Field], place: str) -> None:
     found = fields.get(name) if isinstance(name, str) else None
     if found is None or not (found.type.name == "Array" or str(found.type) == "Pointer<_User>"):
-        raise _refused(
-            f"'{javascript_text(name)}' is not a valid column for class level pointer permissions {place}"
-        )
+        raise _refused(f"'{text_of(name)}' is not a valid column for class level pointer permissions {place}")
 
 
 def _check_entity(entity: str, is_user_id: Callable[[str], object]) -> None:
@@ -113,7 +112,7 @@ def _check_protected(group: str, names: Json, fields: Mapping[str, Field]) -> No
         if isinstance(name, str) and name in RESERVED_FIELDS:
             raise _refused(f"Default field '{name}' can not be protected")
         if not (isinstance(name, str) and name in fields):
-            raise _refused(f"Field '{javascript_text(name)}' in protectedFields:{group} does not exist")
+            raise _refused(f"Field '{text_of(name)}' in protectedFields:{group} does not exist")
 
 
 def _check_acl_entry(rights: Json) -> None:
@@ -127,29 +126,12 @@ def _check_acl_entry(rights: Json) -> None:
         raise _invalid_value(wrong, "acl")
 
 
-def javascript_text(value: Json) -> str:
-    """Write a value as JavaScript's template strings do: error texts are compared by clients."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case float() if value.is_integer():
-            return str(int(value))
-        case list():
-            return ",".join("" if item is None else javascript_text(item) for item in value)
-        case dict():
-            return "[object Object]"
-        case _:
-            return str(value)
-
-
 def _invalid_value(value: Json, place: str) -> ParseError:
-    return _refused(f"'{javascript_text(value)}' is not a valid value for class level permissions {place}")
+    return _refused(f"'{text_of(value)}' is not a valid value for class level permissions {place}")
 
 
 def _not_an_array(value: Json, place: str) -> ParseError:
-    return _refused(f"'{javascript_text(value)}' is not a valid value for {place} - expected an array.")
+    return _refused(f"'{text_of(value)}' is not a valid value for {place} - expected an array.")
 
 
 def _refused(text: str) -> ParseError:

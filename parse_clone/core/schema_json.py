@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from typing import get_args
 
+from parse_clone.core.javascript import text_of
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import RESERVED_FIELDS, check_class_name, is_field_name, root_of
 from parse_clone.core.permission_json import (
     check_permissions,
     complete_permissions,
-    javascript_text,
     open_permissions,
 )
 from parse_clone.core.schema import (
@@ -142,12 +142,12 @@ def requested_class_name(request: JsonObject, path_name: str | None) -> str:
     if path_name and named and named != path_name:
         raise ParseError(
             ErrorCode.INVALID_CLASS_NAME,
-            f"Class name mismatch between {javascript_text(named)} and {path_name}.",
+            f"Class name mismatch between {text_of(named)} and {path_name}.",
         )
     name = path_name or named
     if not name:
         raise ParseError(ErrorCode.MISSING_REQUIRED_FIELD, "POST /schemas needs a class name.")
-    return javascript_text(name)
+    return text_of(name)
 
 
 def plan_create(

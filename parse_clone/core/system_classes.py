@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from parse_clone.core.javascript import is_truthy
 from parse_clone.core.names import SYSTEM_CLASSES, JoinTable
 from parse_clone.core.operations import Delete, Operation, Set, SetOnInsert
 from parse_clone.core.schema import ClassSchema, Field, FieldType, Index, TypeName
@@ -144,7 +145,7 @@ def _is_missing(operation: Operation | None) -> bool:
         case None | Delete():
             return True
         case Set(value) | SetOnInsert(value):
-            return value is None or value is False or value == "" or value == 0
+            return not is_truthy(value)
         case _:
             return False
 

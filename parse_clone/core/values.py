@@ -6,7 +6,6 @@ A client decides how deep its JSON is: scans do not recurse, and what is stored 
 from __future__ import annotations
 
 import binascii
-import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from math import isfinite
 from typing import TypeGuard
 from urllib.parse import urlsplit
 
+from parse_clone.core.javascript import json_of
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.errors import ErrorCode, ParseError
 
@@ -266,7 +266,7 @@ class KeywordDenylist:
                 re.compile(str(rule["key"])) if "key" in rule else None,
                 rule.get("value"),
                 "value" in rule,
-                json.dumps(rule, separators=(",", ":"), ensure_ascii=False),
+                json_of(dict(rule)),
             )
             for rule in self.rules
         ]

@@ -18,6 +18,7 @@ DOCTOR = frozenset({"*", "u1", "role:Doctor"})
         ({"*": {"read": True}}, {"*": {"read": True}}),
         ({"*": {"read": True, "write": False}}, {"*": {"read": True}}),
         ({"u1": {"write": "yes", "read": 0}}, {"u1": {"write": True}}),
+        ({"u1": {"write": {}, "read": ""}}, {"u1": {"write": True}}),
         ({"u1": {"read": False}}, {}),
         ({"u1": {}}, {}),
         ({"u1": True}, {}),

@@ -23,6 +23,7 @@ from parse_clone.core.operations import (
     apply_operations,
     decode_operations,
     echo,
+    encode_operation,
     field_operations,
     initial_values,
     is_echoed,
@@ -151,6 +152,33 @@ def test_links_are_told_apart_from_fields() -> None:
     assert field_operations(operations, {"staff", "nurses", "doctors"}) == {"name": Set("x")}
     assert field_operations(operations) == {"name": Set("x"), "staff": Set(None)}
     assert relation_changes(operations) == {"nurses": ChangeRelation("Nurse", add=("n1",))}
+
+
+# --- Encode ---
+
+
+@pytest.mark.parametrize(
+    ("operation", "value"),
+    [
+        (Set({"a": [1]}), {"a": [1]}),
+        (Delete(), op("Delete")),
+        (Increment(2), op("Increment", amount=2)),
+        (SetOnInsert("x"), op("SetOnInsert", amount="x")),
+        (Add((1,)), op("Add", objects=[1])),
+        (AddUnique((1,)), op("AddUnique", objects=[1])),
+        (Remove((1,)), op("Remove", objects=[1])),
+        (ChangeRelation("Nurse", add=("n1",)), op("AddRelation", objects=[NURSE_1])),
+        (ChangeRelation("Nurse", remove=("n1",)), op("RemoveRelation", objects=[NURSE_1])),
+        (
+            ChangeRelation("Nurse", add=("n1",), remove=("n2",)),
+            op("Batch", ops=[op("AddRelation", objects=[NURSE_1]), op("RemoveRelation", objects=[NURSE_2])]),
+        ),
+        (ChangeRelation("Nurse"), {"__type": "Relation", "className": "Nurse"}),
+    ],
+)
+def test_operations_are_written_as_they_are_read(operation: Operation, value: Json) -> None:
+    assert encode_operation(operation) == value
+    assert decode_one(value) == operation
 
 
 # --- Apply ---

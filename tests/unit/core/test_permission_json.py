@@ -3,11 +3,10 @@ from __future__ import annotations
 import pytest
 
 from parse_clone.core.class_permissions import CLASS_OPERATIONS
-from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.json_types import JsonObject
 from parse_clone.core.permission_json import (
     check_permissions,
     complete_permissions,
-    javascript_text,
     open_permissions,
 )
 from parse_clone.core.schema import ClassSchema, Field, FieldType
@@ -144,21 +143,3 @@ def test_custom_ids_may_have_any_characters() -> None:
     check_permissions(permissions, SCHEMA, allow_custom_object_id=True)
     with pytest.raises(ParseError):
         check_permissions(permissions, SCHEMA)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "null"),
-        (True, "true"),
-        (False, "false"),
-        (5, "5"),
-        (5.0, "5"),
-        (5.5, "5.5"),
-        ("x", "x"),
-        ([1, None, [2]], "1,,2"),
-        ({}, "[object Object]"),
-    ],
-)
-def test_values_are_told_as_javascript_tells_them(value: Json, text: str) -> None:
-    assert javascript_text(value) == text
