@@ -48,6 +48,13 @@ class Caller:
         assert answer.status_code >= 400, (method, path, answer.text)
         return int(answer.json()["code"])
 
+    def sees_nothing(self, path: str) -> bool:
+        """Is a query refused, or answered by an empty list?"""
+        answer = self.ask("GET", path)
+        if answer.status_code == 200:
+            return bool(answer.json()["results"] == [])
+        return answer.json()["code"] in (101, 119)
+
     @staticmethod
     def _answer(answer: httpx.Response, status: int) -> Any:
         assert answer.status_code == status, (str(answer.request.url), answer.status_code, answer.text)
