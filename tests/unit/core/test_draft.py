@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from parse_clone.core.draft import Draft
+from parse_clone.core.json_types import JsonObject
 from parse_clone.core.operations import Increment, Remove, Set, SetOnInsert
 from parse_clone.errors import ParseError
 
@@ -18,7 +19,7 @@ def test_a_new_object_is_what_its_operations_make() -> None:
 
 
 def test_a_stored_object_changes_by_its_operations() -> None:
-    original = {"objectId": "p", "age": 40}
+    original: JsonObject = {"objectId": "p", "age": 40}
     draft = Draft("Patient", "p", original, {"age": Increment(2), "by": SetOnInsert("me")})
     assert not draft.is_new
     assert draft.current == {"objectId": "p", "age": 42}
