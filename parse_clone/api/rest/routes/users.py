@@ -8,6 +8,7 @@ from parse_clone.api.rest.responses import Answer, ok
 from parse_clone.api.rest.router import Route
 from parse_clone.api.rest.routes.classes import class_routes
 from parse_clone.core.json_types import JsonObject
+from parse_clone.services.users.challenge import challenge
 from parse_clone.services.users.login import log_in, log_in_as, log_out, read_me, verify_password
 
 
@@ -31,13 +32,18 @@ async def me(request: Request) -> Answer:
     return ok(await read_me(request.toolbox, request.context))
 
 
+async def challenges(request: Request) -> Answer:
+    """Answer what providers want to be proven."""
+    return ok(await challenge(request.toolbox, request.context, request.body))
+
+
 async def logout(request: Request) -> Answer:
     """End the session."""
     return ok(await log_out(request.toolbox, request.context))
 
 
 def credentials(request: Request) -> JsonObject:
-    """The parameters of a login: the body's, or all of the URL's if only that names the user; these are texts."""
+    """The parameters of a login: the body's, or all of the URL's (texts) if only that names the user."""
     named = any(request.body.get(name) for name in ("username", "email"))
     return request.body if named or not request.query_string else decode_form(request.query_string)
 
@@ -49,6 +55,7 @@ ROUTES = (
     Route("POST", "/login", login),
     Route("POST", "/loginAs", login_as),
     Route("POST", "/logout", logout),
+    Route("POST", "/challenge", challenges),
     Route("GET", "/verifyPassword", verify),
     Route("POST", "/verifyPassword", verify),
 )
