@@ -179,8 +179,8 @@ def test_paths_are_found_at_every_depth() -> None:
     ) == {"a", "d"}
 
 
-QUERY_WORDS = """$eq $in $or $and $all $regex $options $exists $gt $geoWithin $polygon $nearSphere $within $box
-    $select query className where key name __type $text""".split()  # noqa: SIM905
+QUERY_WORDS = """$eq $in $or $and $all $regex $options $exists $gt $geoWithin $polygon $nearSphere $within
+    $box $select query className where key name __type $text""".split()  # noqa: SIM905
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
