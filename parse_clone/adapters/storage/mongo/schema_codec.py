@@ -119,17 +119,18 @@ def option_changes(fields: Mapping[str, Field]) -> Row:
 
 
 def index_model(codec: RowCodec, index: Index) -> IndexModel:
-    """Describe an index for the driver, exactly as parse-server would: it makes the system's own again."""
+    """Describe an index for the driver. Those of the system are exactly parse-server's (even the order of the
+    options, and an obsolete one): it asks for them again when it starts, and must find them made."""
     keys = [(codec.column(path).name, kind) for path, kind in index.keys]
     options: dict[str, Any] = {"name": index.name}
     if index.unique:
         options["unique"] = True
+    if index.unique or index in DEFAULT_INDEXES:
+        options |= {"background": True, "sparse": True}
     if index.case_insensitive:
         options["collation"] = CASE_INSENSITIVE
     if index.expire_after_seconds is not None:
         options["expireAfterSeconds"] = index.expire_after_seconds
-    if index.unique or index in DEFAULT_INDEXES:
-        options["sparse"] = True
     return IndexModel(keys, **options)
 
 

@@ -459,7 +459,10 @@ class MongoStorage:
     async def _add_indexes(self, indexes: Sequence[Index]) -> None:
         for class_name, group in groupby(indexes, key=lambda index: index.class_name):
             codec = RowCodec(await self._load_schema(class_name))
-            await self._collection(class_name).create_indexes([index_model(codec, index) for index in group])
+            known = {description["name"] for description in await self._indexes(class_name)}
+            models = [index_model(codec, index) for index in group if index.name not in known]
+            if models:
+                await self._collection(class_name).create_indexes(models)
             await self._mirror_indexes(class_name)
 
     async def _drop_indexes(self, class_name: str, names: Sequence[str]) -> None:
