@@ -113,7 +113,9 @@ def running_server(
     }
     settings = Settings(**{**chosen, **options})
     prepare(settings)
-    config = uvicorn.Config(create_app(settings), host="127.0.0.1", port=port, log_level="error")
+    config = uvicorn.Config(
+        create_app(settings), host="127.0.0.1", port=port, log_level="error", proxy_headers=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

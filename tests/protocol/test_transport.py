@@ -54,9 +54,9 @@ def note(http: httpx.Client) -> dict[str, Any]:
     ],
 )
 def test_paths_are_found_as_clients_write_them(
-    http: httpx.Client, note: dict[str, Any], method: str, path: str, status: int
+    http: httpx.Client, server: RunningServer, note: dict[str, Any], method: str, path: str, status: int
 ) -> None:
-    assert http.request(method, f"{http.base_url}{path}", headers=KEYS).status_code == status
+    assert http.request(method, f"{server.url}{path}", headers=KEYS).status_code == status
 
 
 def test_unknown_routes_answer_a_page_once_the_keys_are_right(http: httpx.Client) -> None:
@@ -126,14 +126,16 @@ def test_a_body_over_the_limit_is_refused(start_server: Callable[..., RunningSer
     assert httpx.post(f"{small.url}/classes/Note", headers=KEYS, content=b"{}".rjust(1000)).status_code == 201
 
 
-def test_query_parameters_are_json_or_text(http: httpx.Client, note: dict[str, Any]) -> None:
+def test_query_parameters_are_json_or_text(
+    http: httpx.Client, server: RunningServer, note: dict[str, Any]
+) -> None:
     found = http.get(
         "/classes/Note", headers=KEYS, params={"where": '{"rank":1}', "limit": "1", "keys": "rank"}
     )
     assert found.json()["results"][0]["rank"] == 1
-    nested = http.get(f"{http.base_url}/classes/Note?where[text]=hello&where[rank]=1", headers=KEYS)
+    nested = http.get(f"{server.url}/classes/Note?where[text]=hello&where[rank]=1", headers=KEYS)
     assert nested.json() == {"results": []}  # texts only: "1" is not 1
-    assert http.get(f"{http.base_url}/classes/Note?where[text]=hello", headers=KEYS).json()["results"]
+    assert http.get(f"{server.url}/classes/Note?where[text]=hello", headers=KEYS).json()["results"]
 
 
 def test_the_body_of_a_get_is_merged_and_the_url_wins(http: httpx.Client, note: dict[str, Any]) -> None:

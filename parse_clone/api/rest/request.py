@@ -63,6 +63,7 @@ class Caller:
     installation_id: str | None
     cloud_context: JsonObject
     is_key_in_header: bool
+    content_type: str | None = None  # of an uploaded file, where the body is about it
 
 
 # --- Path ------------------------------------------------------------------------------------------------
@@ -216,6 +217,7 @@ def _caller_of_body(body: JsonObject, caller: Caller, app_id: str) -> Caller:
         installation_id=_take_text(body, "_InstallationId") or caller.installation_id,
         cloud_context=_decode_context(body.pop("_context", None)) or caller.cloud_context,
         is_key_in_header=master_key is None,
+        content_type=_take_text(body, "_ContentType"),
     )
 
 
