@@ -1,0 +1,488 @@
+"""Who may use the file when: the connections of a process, its event loop and its threads.
+
+- Reads run on the event loop for as long as a bounded read takes; one that runs longer is stopped there and
+  done again by a reader thread, and queries of its shape go there at once for a while.
+- Writes wait for the end of the event loop's tick, run together and are answered after their one commit.
+  A write that fails, fails alone. One that runs long is done again by the writer thread.
+- A transaction has a connection of its own. While it is open, this process's other writes wait. Other
+  processes are kept out by SQLite: who cannot begin tries again, without blocking the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from math import inf
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+import apsw
+
+from parse_clone.adapters.storage.sqlite.layout import Binding, Sql, SqlRow
+from parse_clone.errors import ErrorCode, ParseError
+
+T = TypeVar("T")
+
+IN_MEMORY = ":memory:"
+INLINE_LIMIT = 0.001
+"""Seconds that one read may hold the event loop."""
+PATIENCE = 5.0
+"""Seconds to wait for other writers."""
+READERS = 2
+"""Reader threads."""
+
+_STEPS_BETWEEN_LOOKS = 500  # of SQLite's machine
+_ATTEMPTS_SPARED = 200  # after a query was too slow for the event loop
+_MOST_SLOW_SHAPES = 1000
+_RETRY_INTERVAL = 0.002
+_CHECKPOINT_PAGES = 1000
+_OVERFULL_PAGES = 20_000  # 80 MB: the log must start anew, though writers wait for it
+
+
+class TooSlow(Exception):
+    """A read took longer than the event loop can wait."""
+
+
+def database_error(error: Exception) -> ParseError:
+    """Build the answer for what only the log may know."""
+    return ParseError(
+        ErrorCode.INTERNAL_SERVER_ERROR, "Database error", detail=f"{type(error).__name__}: {error}"
+    )
+
+
+def write_conflict() -> ParseError:
+    """Build the answer for a write that others kept from happening."""
+    return ParseError(ErrorCode.WRITE_CONFLICT, "The database is busy with other writes, please retry.")
+
+
+# --- What storage asks for -------------------------------------------------------------------------------
+
+Decode: TypeAlias = Callable[[list[SqlRow]], T]
+Work: TypeAlias = Callable[["Connection"], T]
+"""Something done with a connection. It may be done twice: what it did is rolled back in between."""
+
+
+class Session(Protocol):
+    """Reads and writes, in a transaction or outside of one."""
+
+    async def read(self, query: Sql, decode: Decode[T], *, scans: bool = False) -> T:
+        """Run a query and decode its rows. `scans`: it is known to take long."""
+        ...
+
+    async def write(self, work: Work[T], *, long: bool = False) -> T:
+        """Do something that changes rows: all of it or nothing. `long`: it is known to take long."""
+        ...
+
+
+# --- One connection --------------------------------------------------------------------------------------
+
+
+class Connection:
+    """A connection to the file, with the functions that compiled queries call."""
+
+    def __init__(self, path: str, *, durable: bool, busy_timeout: float, read_only: bool = False) -> None:
+        self.driver = apsw.Connection(path, statementcachesize=500)
+        self.driver.set_busy_timeout(int(PATIENCE * 1000))
+        for pragma in (
+            "journal_mode = WAL",
+            f"synchronous = {'FULL' if durable else 'OFF'}",
+            "temp_store = MEMORY",
+            "cache_size = -32768",
+            f"query_only = {int(read_only)}",
+        ):
+            self.driver.execute(f"PRAGMA {pragma}")
+        self.driver.set_busy_timeout(int(busy_timeout * 1000))
+        self.driver.create_scalar_function("call", _call)
+        self.driver.create_scalar_function("casefold", _casefold, 1, deterministic=True)
+        self.driver.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
+        self.time_limit = inf
+        self._deadline = inf
+
+    def _is_late(self) -> bool:
+        return perf_counter() > self._deadline
+
+    def rows(self, query: Sql) -> list[SqlRow]:
+        """Run a query; a table that nobody made yet is empty. Raises `TooSlow` behind the time limit."""
+        self._deadline = perf_counter() + self.time_limit
+        try:
+            return self.driver.execute(query.text, query.parameters).fetchall()
+        except apsw.InterruptError as error:
+            raise TooSlow from error
+        except apsw.SQLError as error:
+            if "no such table" in str(error):
+                return []
+            raise
+        finally:
+            self._deadline = inf
+
+    def change(self, statement: str, parameters: Sequence[Binding] = ()) -> None:
+        """Run a statement that writes."""
+        self.driver.execute(statement, tuple(parameters))
+
+    def atomically(self, work: Work[T]) -> T:
+        """Do a part of the open transaction as a whole or not at all."""
+        self.driver.execute("SAVEPOINT part")
+        try:
+            result = work(self)
+        except BaseException:
+            self.driver.execute("ROLLBACK TO part")
+            self.driver.execute("RELEASE part")
+            raise
+        self.driver.execute("RELEASE part")
+        return result
+
+    def roll_back(self) -> None:
+        """End the open transaction, if there is one."""
+        if self.driver.in_transaction:
+            self.driver.execute("ROLLBACK")
+
+
+def _call(*arguments: Any) -> bool | float | None:
+    function, *rest = arguments
+    return None if None in rest else function(*rest)
+
+
+def _casefold(*arguments: Any) -> Any:
+    (value,) = arguments
+    return value.casefold() if isinstance(value, str) else value
+
+
+# --- The database of a process ---------------------------------------------------------------------------
+
+
+class _Waiting(Generic[T]):
+    """A write that waits for the end of the tick."""
+
+    __slots__ = ("answer", "since", "work")
+
+    def __init__(self, work: Work[T], loop: asyncio.AbstractEventLoop) -> None:
+        self.work = work
+        self.answer: asyncio.Future[T] = loop.create_future()
+        self.since = loop.time()
+
+
+class Database:
+    """The file, as one process uses it. `:memory:` is a file of its own that goes away with it."""
+
+    def __init__(self, path: str, setup: Sequence[str] = ()) -> None:
+        """`setup`: statements that make what every file has."""
+        self._ephemeral = tempfile.TemporaryDirectory(prefix="parse_clone-") if path == IN_MEMORY else None
+        self._path = _create_file(Path(self._ephemeral.name, "data.db") if self._ephemeral else Path(path))
+        self._open: list[Connection] = []
+        self._idle_readers: list[Connection] = []
+        self._readers = ThreadPoolExecutor(READERS, "sqlite-reader")
+        self._writer = ThreadPoolExecutor(1, "sqlite-writer")
+        self._waiting: list[_Waiting[Any]] = []
+        self._scheduled = False
+        self._turn = asyncio.Lock()  # held by the open transaction
+        self._slow_shapes: dict[str, int] = {}
+        self._apart: Connection | None = None
+        self._checkpoint: asyncio.Future[None] | None = None
+        self._set_up(setup)
+        self._main = self._connect()
+        self._main.time_limit = INLINE_LIMIT
+        self._main.driver.set_wal_hook(self._notice_log)
+
+    def _connect(self, *, busy_timeout: float = 0, read_only: bool = False) -> Connection:
+        durable = self._ephemeral is None
+        connection = Connection(self._path, durable=durable, busy_timeout=busy_timeout, read_only=read_only)
+        self._open.append(connection)
+        return connection
+
+    def _set_up(self, statements: Sequence[str]) -> None:
+        connection = self._connect(busy_timeout=PATIENCE)
+        for statement in statements:
+            connection.change(statement)
+        self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        connection.driver.close(force=True)
+        self._open.remove(connection)
+
+    # --- Reads --------------------------------------------------------------------------------------------
+
+    async def read(self, query: Sql, decode: Decode[T], *, scans: bool = False) -> T:
+        """Run a query: here while it is quick, else by a reader thread."""
+        if not scans and not self._is_slow(query.text):
+            try:
+                return decode(self._main.rows(query))
+            except TooSlow:
+                self._remember_slow(query.text)
+            except apsw.BusyError:
+                pass  # another process opens or repairs the file: a thread can wait
+            except apsw.Error as error:
+                raise database_error(error) from error
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query, decode)
+
+    def _read(self, query: Sql, decode: Decode[T]) -> T:
+        try:
+            connection = (
+                self._idle_readers.pop()
+                if self._idle_readers
+                else self._connect(busy_timeout=PATIENCE, read_only=True)
+            )
+            try:
+                rows = connection.rows(query)
+            finally:
+                self._idle_readers.append(connection)
+        except (apsw.Error, TooSlow) as error:  # too slow: interrupted, because the database closes
+            raise database_error(error) from error
+        return decode(rows)
+
+    def _is_slow(self, shape: str) -> bool:
+        spared = self._slow_shapes.get(shape)
+        if spared is None:
+            return False
+        if spared > 0:
+            self._slow_shapes[shape] = spared - 1
+        else:
+            del self._slow_shapes[shape]
+        return True
+
+    def _remember_slow(self, shape: str) -> None:
+        if len(self._slow_shapes) >= _MOST_SLOW_SHAPES:
+            self._slow_shapes.clear()
+        self._slow_shapes[shape] = _ATTEMPTS_SPARED
+
+    # --- Writes -------------------------------------------------------------------------------------------
+
+    async def write(self, work: Work[T], *, long: bool = False) -> T:
+        """Do a write with all others of this tick; apart, if it is long or turns out to be."""
+        if not long:
+            try:
+                return await self._write_soon(work)
+            except TooSlow:
+                pass
+        async with self.transaction() as transaction:
+            return await transaction.write(work, long=True)
+
+    async def _write_soon(self, work: Work[T]) -> T:
+        waiting = _Waiting(work, asyncio.get_running_loop())
+        self._waiting.append(waiting)
+        self._schedule()
+        try:
+            if not self._turn.locked():
+                return await waiting.answer
+            async with asyncio.timeout(PATIENCE):
+                return await waiting.answer
+        except TimeoutError as error:
+            raise write_conflict() from error
+
+    def _schedule(self, delay: float = 0) -> None:
+        if not self._scheduled and self._waiting and not self._turn.locked():
+            self._scheduled = True
+            loop = asyncio.get_running_loop()
+            if delay:
+                loop.call_later(delay, self._write_waiting)
+            else:
+                loop.call_soon(self._write_waiting)
+
+    def _write_waiting(self) -> None:
+        """Do all that waits in one commit."""
+        self._scheduled = False
+        if self._turn.locked():
+            return  # the end of the transaction schedules it
+        waiting, self._waiting = self._waiting, []
+        batch = [write for write in waiting if not write.answer.done()]
+        if not batch:
+            return
+        try:
+            self._main.driver.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            self._wait_on(batch)
+            return
+        except apsw.Error as error:
+            _refuse(batch, error)
+            return
+        try:
+            outcomes = [_attempt(self._main, write) for write in batch]
+            self._main.driver.execute("COMMIT")
+        except apsw.Error as error:  # a full disk takes all of them with it
+            self._main.roll_back()
+            _refuse(batch, error)
+            return
+        for write, (result, failure) in zip(batch, outcomes, strict=True):
+            if failure is None:
+                write.answer.set_result(result)
+            else:
+                write.answer.set_exception(failure)
+
+    def _wait_on(self, batch: Sequence[_Waiting[Any]]) -> None:
+        """Try again soon: another process is writing."""
+        now = asyncio.get_running_loop().time()
+        for write in batch:
+            if now - write.since < PATIENCE:
+                self._waiting.append(write)
+            else:
+                write.answer.set_exception(write_conflict())
+        self._schedule(_RETRY_INTERVAL)
+
+    # --- Transactions -------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Open a transaction when it is this one's turn; commit it, or roll it back if something raises."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise write_conflict() from error
+        transaction = Transaction(self._connection_apart(), self._writer)
+        try:
+            await transaction.begin()
+            yield transaction
+            await transaction.commit()
+        finally:
+            await asyncio.shield(self._end(transaction))
+
+    def _connection_apart(self) -> Connection:
+        if self._apart is None:
+            self._apart = self._connect()
+            self._apart.driver.set_wal_hook(self._notice_log)
+        return self._apart
+
+    async def _end(self, transaction: Transaction) -> None:
+        try:
+            await transaction.end()
+        finally:
+            self._turn.release()
+            self._schedule()
+
+    # --- The write-ahead log ------------------------------------------------------------------------------
+
+    def _notice_log(self, driver: apsw.Connection, name: str, pages: int) -> int:
+        """After a commit: let a thread move a long log into the file, which would hold up the event loop."""
+        if pages > _CHECKPOINT_PAGES and self._checkpoint is None:
+            mode = (
+                apsw.SQLITE_CHECKPOINT_PASSIVE if pages < _OVERFULL_PAGES else apsw.SQLITE_CHECKPOINT_RESTART
+            )
+            loop = asyncio.get_running_loop()
+            self._checkpoint = loop.run_in_executor(self._readers, self._move_log, mode)
+            self._checkpoint.add_done_callback(self._forget_checkpoint)
+        return apsw.SQLITE_OK
+
+    def _move_log(self, mode: int) -> None:
+        connection = self._connect(busy_timeout=0.1)
+        try:
+            connection.driver.wal_checkpoint(mode=mode)
+        except apsw.BusyError:
+            pass  # the next commit asks again
+        finally:
+            self._close(connection)
+
+    def _forget_checkpoint(self, checkpoint: asyncio.Future[None]) -> None:
+        self._checkpoint = None
+        checkpoint.exception()
+
+    # --- The end ------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Finish what waits and close all connections."""
+        self._write_waiting()
+        for connection in [*self._open]:
+            connection.driver.interrupt()
+        for threads in (self._readers, self._writer):
+            await asyncio.to_thread(threads.shutdown)
+        for connection in reversed([*self._open]):
+            self._close(connection)
+        if self._ephemeral is not None:
+            self._ephemeral.cleanup()
+
+
+def _create_file(path: Path) -> str:
+    """Make the file and its directories where they are missing, for this user alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    return str(path)
+
+
+def _attempt(connection: Connection, write: _Waiting[Any]) -> tuple[Any, Exception | None]:
+    try:
+        return connection.atomically(write.work), None
+    except apsw.Error as error:
+        if not connection.driver.in_transaction:
+            raise
+        return None, database_error(error)
+    except Exception as error:
+        return None, error
+
+
+def _refuse(batch: Sequence[_Waiting[Any]], error: apsw.Error) -> None:
+    for write in batch:
+        write.answer.set_exception(database_error(error))
+
+
+# --- One transaction -------------------------------------------------------------------------------------
+
+
+class Transaction:
+    """Reads and writes that commit together. One at a time; none after the end."""
+
+    def __init__(self, connection: Connection, thread: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._thread = thread
+        self._turn = asyncio.Lock()
+
+    async def begin(self) -> None:
+        """Get hold of the file for writing."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE
+        while True:
+            try:
+                self._connection.change("BEGIN IMMEDIATE")
+                return
+            except apsw.BusyError as error:
+                if loop.time() > deadline:
+                    raise write_conflict() from error
+                await asyncio.sleep(_RETRY_INTERVAL)
+            except apsw.Error as error:
+                raise database_error(error) from error
+
+    async def read(self, query: Sql, decode: Decode[T], *, scans: bool = False) -> T:
+        """Run a query that sees the transaction's own writes."""
+        return decode(await self._run(lambda connection: connection.rows(query), apart=scans))
+
+    async def write(self, work: Work[T], *, long: bool = False) -> T:
+        """Do a write here while it is quick, else by the writer thread."""
+        return await self._run(lambda connection: connection.atomically(work), apart=long)
+
+    async def commit(self) -> None:
+        """Make everything last."""
+        await self._run(lambda connection: connection.change("COMMIT"))
+
+    async def end(self) -> None:
+        """Roll back what is not committed."""
+        async with self._turn:
+            self._connection.roll_back()
+
+    async def _run(self, work: Work[T], *, apart: bool = False) -> T:
+        async with self._turn:
+            if not self._connection.driver.in_transaction:
+                raise write_conflict()  # it has ended, or a full disk ended it
+            try:
+                if not apart:
+                    try:
+                        self._connection.time_limit = INLINE_LIMIT
+                        return work(self._connection)
+                    except TooSlow:
+                        pass
+                    finally:
+                        self._connection.time_limit = inf
+                return await self._run_in_thread(work)
+            except apsw.Error as error:
+                raise database_error(error) from error
+
+    async def _run_in_thread(self, work: Work[T]) -> T:
+        running = asyncio.get_running_loop().run_in_executor(self._thread, work, self._connection)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:  # nobody else may use the connection before the thread is done with it
+            self._connection.driver.interrupt()
+            await asyncio.wait([running])
+            running.exception()
+            raise

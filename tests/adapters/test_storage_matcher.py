@@ -1,0 +1,79 @@
+"""Engines answer as the matcher does: random objects, conditions and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from parse_clone.core.json_types import JsonObject
+from parse_clone.core.matcher import apply_page, compile_matcher
+from parse_clone.core.query import EVERYTHING, AllOf, Condition, Leaf, Page
+from parse_clone.ports import Storage
+from tests.strategies import NEAR, SCHEMA, conditions, leaf_conditions, object_lists, pages
+
+examples = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+async def fill(storage: Storage, objects: Sequence[JsonObject]) -> None:
+    await storage.delete(SCHEMA, EVERYTHING)
+    await storage.insert(SCHEMA, objects)
+
+
+def matching(objects: Sequence[JsonObject], where: Condition) -> list[JsonObject]:
+    return list(filter(compile_matcher(where), objects))
+
+
+def ids(objects: Sequence[JsonObject]) -> list[str]:
+    return sorted(str(obj["objectId"]) for obj in objects)
+
+
+@examples
+@given(objects=object_lists(), leaves=st.lists(leaf_conditions(), min_size=1, max_size=8))
+async def test_find_agrees_with_the_matcher_about_single_conditions(
+    storage: Storage, objects: list[JsonObject], leaves: list[Leaf]
+) -> None:
+    await fill(storage, objects)
+    for where in leaves:
+        assert ids(await storage.find(SCHEMA, where, Page())) == ids(matching(objects, where)), where
+
+
+@examples
+@given(objects=object_lists(), where=conditions())
+async def test_find_and_count_agree_with_the_matcher_about_trees(
+    storage: Storage, objects: list[JsonObject], where: Condition
+) -> None:
+    await fill(storage, objects)
+    expected = matching(objects, where)
+    assert ids(await storage.find(SCHEMA, where, Page())) == ids(expected)
+    assert await storage.count(SCHEMA, where) == len(expected)
+
+
+@examples
+@given(objects=object_lists(), where=conditions(max_leaves=2), page=pages())
+async def test_pages_are_sorted_and_cut_as_by_the_matcher(
+    storage: Storage, objects: list[JsonObject], where: Condition, page: Page
+) -> None:
+    await fill(storage, objects)
+    expected = apply_page(matching(objects, where), where, page)
+    assert await storage.find(SCHEMA, where, page) == expected
+    assert [orjson.loads(row) for row in await storage.find_json(SCHEMA, where, page)] == expected
+
+
+@examples
+@given(objects=object_lists(), near=NEAR, other=leaf_conditions())
+async def test_the_nearest_come_first(
+    storage: Storage, objects: list[JsonObject], near: Leaf, other: Leaf
+) -> None:
+    await fill(storage, objects)
+    where: Condition = AllOf((near, other))
+    expected = apply_page(matching(objects, where), where, Page())
+    found = await storage.find(SCHEMA, where, Page())
+    assert [obj["site"] for obj in found] == [obj["site"] for obj in expected]
+    assert ids(found) == ids(expected)
