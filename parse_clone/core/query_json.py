@@ -40,6 +40,7 @@ from parse_clone.core.query_operators import (
     invalid_query,
 )
 from parse_clone.core.schema import ClassSchema
+from parse_clone.core.system_classes import ACL_COLUMNS, is_internal_query_key
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
 
 
@@ -71,21 +72,6 @@ _PATHLESS = (RelatedTo, ReadableBy, WritableBy)
 # --- Trees -----------------------------------------------------------------------------------------------
 
 _is_key = re.compile(r"[A-Za-z][A-Za-z0-9_.]*").fullmatch
-_PERMISSION_KEYS = frozenset({"_rperm", "_wperm"})  # who may read is never the client's to say
-_MASTER_KEYS = frozenset(
-    {
-        "_account_lockout_expires_at",
-        "_email_verify_token",
-        "_email_verify_token_expires_at",
-        "_failed_login_count",
-        "_password_changed_at",
-        "_password_history",
-        "_perishable_token",
-        "_perishable_token_expires_at",
-        "_session_token",
-        "_tombstone",
-    }
-)
 _LOGIC: Mapping[str, Callable[[tuple[Where, ...]], Where]] = {"$and": AllOf, "$or": AnyOf, "$nor": NoneOf}
 
 
@@ -113,7 +99,7 @@ class _Decoder:
             elif root_of(key) == "ACL":
                 if value:
                     raise invalid_query("Cannot query on ACL.")
-            elif key not in _PERMISSION_KEYS:
+            elif key not in ACL_COLUMNS:  # who may read is never the client's to say
                 self.check_key(key)
                 constraint = self.constraint(key, value)
                 parts.extend(constraint if may_sort else map(_without_sorting, constraint))
@@ -140,7 +126,7 @@ class _Decoder:
         raise invalid_query(f"Bad {key} format - use an array of objects.")
 
     def check_key(self, key: str) -> None:
-        if not _is_key(key) and not (self.auth.is_privileged and key in _MASTER_KEYS):
+        if not _is_key(key) and not (self.auth.is_privileged and is_internal_query_key(key)):
             raise ParseError(ErrorCode.INVALID_KEY_NAME, f"Invalid key name: {key}")
         if key.count(".") >= self.limits.path_segments:
             raise invalid_query(f"Paths may have at most {self.limits.path_segments} segments")

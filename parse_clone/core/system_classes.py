@@ -182,19 +182,19 @@ INTERNAL_FIELDS: Mapping[str, InternalField] = {
 """Internal members of `_User`."""
 
 ACL_COLUMNS = frozenset({"_rperm", "_wperm"})
-"""Names that queries of anybody may mention; the caller's own row condition stands beside them."""
+"""Names that queries of anybody may mention, without effect."""
 
 
 def is_internal_query_key(name: str) -> bool:
     """May the master key name this internal member in a query?"""
     internal = INTERNAL_FIELDS.get(name)
-    return name in ACL_COLUMNS or (internal is not None and internal.queryable)
+    return internal is not None and internal.queryable
 
 
-def is_maintenance_writable(class_name: str, name: str) -> bool:
-    """May the maintenance key write this internal member?"""
-    internal = INTERNAL_FIELDS.get(name)
-    return class_name == "_User" and internal is not None and internal.writable
+WRITABLE_INTERNAL_FIELDS: Mapping[str, frozenset[str]] = {
+    "_User": frozenset(name for name, field in INTERNAL_FIELDS.items() if field.writable)
+}
+"""By class, the internal members that the maintenance key may write."""
 
 
 # --- Indexes -----------------------------------------------------------------------------------------------

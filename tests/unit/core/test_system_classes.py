@@ -13,10 +13,10 @@ from parse_clone.core.system_classes import (
     REQUIRED_COLUMNS,
     SYSTEM_FIELDS,
     VOLATILE_CLASSES,
+    WRITABLE_INTERNAL_FIELDS,
     auth_data_index,
     check_required_columns,
     is_internal_query_key,
-    is_maintenance_writable,
     join_schema,
     new_schema,
     system_schema,
@@ -88,7 +88,7 @@ def test_required_columns(
 @pytest.mark.parametrize(
     ("name", "queryable", "writable"),
     [
-        ("_rperm", True, False),
+        ("_rperm", False, False),
         ("_hashed_password", False, True),
         ("_perishable_token", True, True),
         ("_tombstone", True, False),
@@ -98,8 +98,7 @@ def test_required_columns(
 )
 def test_internal_members(name: str, queryable: bool, writable: bool) -> None:
     assert is_internal_query_key(name) is queryable
-    assert is_maintenance_writable("_User", name) is writable
-    assert not is_maintenance_writable("Ward", name)
+    assert (name in WRITABLE_INTERNAL_FIELDS["_User"]) is writable
 
 
 def test_indexes_have_names_of_their_own() -> None:
