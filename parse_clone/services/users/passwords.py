@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.operations import FieldOperation, Set
+from parse_clone.core.password_policy import check_password, is_too_old, repeated_password
 from parse_clone.core.values import date_value, moment_of
-from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.services.toolbox import Toolbox
-from parse_clone.settings import PasswordPolicy
 
 
 async def check_password_policy(
@@ -19,29 +16,17 @@ async def check_password_policy(
     policy = toolbox.settings.password_policy
     if policy is None:
         return
-    if not await is_acceptable(policy, password):
-        raise ParseError(ErrorCode.VALIDATION_ERROR, policy.validation_error)
-    if policy.do_not_allow_username and username and username in password:
-        raise ParseError(ErrorCode.VALIDATION_ERROR, "Password cannot contain your username.")
+    is_accepted = policy.validator_callback is None or await policy.validator_callback(password)
+    check_password(policy, password, username, is_accepted=is_accepted)
     if user is not None and policy.max_password_history:
         await check_not_repeated(toolbox, policy.max_password_history, password, user)
-
-
-async def is_acceptable(policy: PasswordPolicy, password: str) -> bool:
-    """Does the password match the pattern, and does the callback take it?"""
-    if policy.validator_pattern is not None and not policy.validator_pattern.search(password):
-        return False
-    return policy.validator_callback is None or await policy.validator_callback(password)
 
 
 async def check_not_repeated(toolbox: Toolbox, count: int, password: str, user: JsonObject) -> None:
     """Refuse the current password and those before it."""
     for hashed in known_hashes(user)[-count:]:
         if await toolbox.passwords.verify(password, str(hashed)):
-            raise ParseError(
-                ErrorCode.VALIDATION_ERROR,
-                f"New password should not be the same as last {count} passwords.",
-            )
+            raise repeated_password(count)
 
 
 async def password_operations(
@@ -73,4 +58,4 @@ def is_password_expired(toolbox: Toolbox, user: JsonObject) -> bool:
     changed = moment_of(user.get("_password_changed_at"))
     if policy is None or not policy.max_password_age or changed is None:
         return False
-    return changed + timedelta(days=policy.max_password_age) < toolbox.clock.now()
+    return is_too_old(changed, policy.max_password_age, toolbox.clock.now())
