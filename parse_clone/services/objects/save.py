@@ -30,9 +30,9 @@ from parse_clone.core.operations import (
 )
 from parse_clone.core.permissions import authorize, check_class_access, default_acl, row_condition
 from parse_clone.core.query import Page, all_of, object_id_is
-from parse_clone.core.schema import ClassSchema, apply_defaults, check_types
-from parse_clone.core.system_classes import new_schema
-from parse_clone.core.values import encode_date
+from parse_clone.core.schema import ClassSchema, Field, apply_defaults, check_types
+from parse_clone.core.system_classes import WRITABLE_INTERNAL_FIELDS, check_required_columns, new_schema
+from parse_clone.core.values import check_file_domains, encode_date
 from parse_clone.errors import ErrorCode, ParseError, object_not_found, permission_denied
 from parse_clone.services.changes import ObjectChange
 from parse_clone.services.objects.requests import SaveAnswer, SaveRequest
@@ -62,6 +62,7 @@ async def start_save(toolbox: Toolbox, context: RequestContext, request: SaveReq
     is_create = request.object_id is None
     check_class_access(request.class_name, "create" if is_create else "update", context.auth)
     toolbox.keywords.check(request.body)
+    check_file_domains(request.body, toolbox.settings.file_upload.allowed_file_url_domains)
     body, object_id = take_object_id(toolbox, request)
     sent = decode_operations(body, creating=is_create)
     schema = await toolbox.catalog.get(request.class_name)
@@ -194,21 +195,28 @@ def written_values(operations: Mapping[str, Operation]) -> JsonObject:
 
 async def grow_schema(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     """Check every value against its field's type; create the class and the fields that are new."""
-    new_fields = check_types(save.schema, save.operations)
+    new_fields = check_values(context, save, save.schema)
+    check_required_columns(save.class_name, save.operations, creating=save.is_create)
     if not new_fields and not save.is_new_class:
         return save
     if save.is_new_class:
         schema = await toolbox.catalog.create_class(
             toolbox.storage, replace(save.schema, fields={**save.schema.fields, **new_fields})
         )
-        missing = check_types(schema, save.operations)
+        missing = check_values(context, save, schema)
         if missing:
             schema = await toolbox.catalog.add_fields(toolbox.storage, save.class_name, missing)
         return replace(save, schema=schema, is_new_class=False)
     pointer_rows = authorize(save.schema, "addField", context.auth, updating=not save.is_create)
     schema = await toolbox.catalog.add_fields(toolbox.storage, save.class_name, new_fields)
-    check_types(schema, save.operations)
+    check_values(context, save, schema)
     return replace(save, schema=schema, where=all_of(save.where, pointer_rows))
+
+
+def check_values(context: RequestContext, save: Save, schema: ClassSchema) -> dict[str, Field]:
+    """Check every value against its field's type; the fields that the schema lacks."""
+    internal = WRITABLE_INTERNAL_FIELDS.get(save.class_name, ()) if context.auth.is_maintenance else ()
+    return check_types(schema, save.operations, internal=internal)
 
 
 async def fill_and_require(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
