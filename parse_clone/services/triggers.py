@@ -43,7 +43,7 @@ CONNECT = "@Connect"
 
 @dataclass(frozen=True, slots=True)
 class UnitOfWork:
-    """The storage and the feed of the request: what a hook's own calls use to take part in its transaction."""
+    """The request's storage and feed: what a hook's own calls use to take part in its transaction."""
 
     storage: Storage
     changes: ChangeFeed
@@ -116,6 +116,37 @@ class ConfigEvent(TriggerEvent):
 
     params: JsonObject = field(default_factory=dict)
     original: JsonObject | None = None
+
+
+@dataclass(slots=True)
+class ConnectEvent(TriggerEvent):
+    """beforeConnect: a LiveQuery client shows its keys and its session."""
+
+    clients: int = 0
+    subscriptions: int = 0
+
+
+@dataclass(slots=True)
+class SubscribeEvent(TriggerEvent):
+    """beforeSubscribe. The hook changes `where`, `keys` and `watch`."""
+
+    request_id: int | float = 0
+    where: JsonObject = field(default_factory=dict)
+    keys: list[str] | None = None
+    watch: list[str] | None = None
+
+
+@dataclass(slots=True)
+class LiveEventEvent(TriggerEvent):
+    """afterLiveQueryEvent, for one subscriber: `object` and `original` are its own copies. The hook may
+    change them, name another `event`, or set `send_event` to False."""
+
+    event: str = ""
+    object: JsonObject = field(default_factory=dict)
+    original: JsonObject | None = None
+    send_event: bool = True
+    clients: int = 0
+    subscriptions: int = 0
 
 
 Handler = Callable[[TriggerEvent], Awaitable[Json]]
