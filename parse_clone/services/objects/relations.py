@@ -8,7 +8,7 @@ from __future__ import annotations
 from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import Json
 from parse_clone.core.names import JoinTable
-from parse_clone.core.permissions import check_class_access, row_condition
+from parse_clone.core.permissions import check_class_access, check_query_paths, row_condition
 from parse_clone.core.query import (
     NOTHING,
     Condition,
@@ -36,8 +36,10 @@ async def find_related(toolbox: Toolbox, context: RequestContext, related: Relat
     schema = await toolbox.catalog.get(related.class_name)
     if schema is None or related.key not in schema.relations:
         return NOTHING
-    if not context.auth.is_privileged and not await is_readable(toolbox, context, schema, related.object_id):
-        return NOTHING
+    if not context.auth.is_privileged:
+        check_query_paths(schema, context.auth, toolbox.protection, [related.key])
+        if not await is_readable(toolbox, context, schema, related.object_id):
+            return NOTHING
     ids = await toolbox.storage.related_ids(JoinTable(schema.name, related.key), [related.object_id])
     return In("objectId", tuple(ids))
 
