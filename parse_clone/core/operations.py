@@ -10,7 +10,15 @@ from parse_clone.core.acl import normalize_acl
 from parse_clone.core.comparison import equality_key
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import is_array_index, root_of
-from parse_clone.core.values import is_number, is_pointer, is_typed, normal_value, pointer, relation
+from parse_clone.core.values import (
+    is_number,
+    is_pointer,
+    is_typed,
+    normal_value,
+    plain_number,
+    pointer,
+    relation,
+)
 from parse_clone.errors import ErrorCode, ParseError
 
 
@@ -122,7 +130,7 @@ def _decode_op(key: str, name: Json, value: JsonObject, creating: bool) -> Opera
                 raise _malformed(
                     "objects to add must be an array" if creating else "incrementing must provide a number"
                 )
-            return Increment(amount)
+            return Increment(plain_number(amount))
         case "Add":
             return Add(_objects(value, "objects to add must be an array"))
         case "AddUnique":
@@ -328,7 +336,7 @@ def _apply_at(container: JsonObject | list[Json], key: str, path: str, operation
             current = _get(container, key) if present else 0
             if not is_number(current):
                 raise wrong_kind(path, "a number")
-            _put(container, key, current + amount, path)
+            _put(container, key, plain_number(current + amount), path)
         case Add(objects):
             _put(container, key, [*_array(container, key, path), *objects], path)
         case AddUnique(objects):
@@ -453,7 +461,7 @@ def _merge(first: Operation, then: Operation, path: str) -> Operation:
             _apply_at(row, path, path, then)
             return Set(row[path])
         case Increment(a), Increment(b):
-            return Increment(a + b)
+            return Increment(plain_number(a + b))
         case Add(a), Add(b):
             return Add(a + b)
         case AddUnique(a), AddUnique(b):

@@ -128,6 +128,11 @@ def decode_bytes(value: JsonObject) -> bytes:
         raise ValueError(str(error)) from error
 
 
+def plain_number(value: int | float) -> int | float:
+    """Write a whole number without a fraction: to Parse's clients 5.0 and 5 are one number."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
 # --- Normal forms ------------------------------------------------------------------------------------------
 
 
@@ -138,8 +143,8 @@ def normal_value(value: Json) -> Json:
     """
     if isinstance(value, dict):
         type_name = value.get("__type")
-        return _normal_typed(value, type_name) if type_name else _normal_nested(value)
-    return _normal_nested(value) if isinstance(value, list) else value
+        return _normal_typed(value, type_name) if type_name else _normal_nested(value, 0)
+    return _normal_nested(value, 0)
 
 
 def _normal_typed(value: JsonObject, type_name: Json) -> JsonObject:
@@ -156,7 +161,7 @@ def _normal_typed(value: JsonObject, type_name: Json) -> JsonObject:
         case "GeoPoint":
             latitude, longitude = value.get("latitude"), value.get("longitude")
             if is_number(latitude) and is_number(longitude):
-                found = geo_point(latitude, longitude)
+                found = geo_point(plain_number(latitude), plain_number(longitude))
         case "Polygon":
             found = _normal_polygon(value.get("coordinates"))
         case "File":
@@ -191,7 +196,7 @@ def _normal_polygon(coordinates: Json) -> JsonObject | None:
     for pair in coordinates:
         if not (isinstance(pair, list) and len(pair) == 2 and is_number(pair[0]) and is_number(pair[1])):
             return None
-        ring.append(list(pair))
+        ring.append([plain_number(pair[0]), plain_number(pair[1])])
     return {"__type": "Polygon", "coordinates": closed_ring(ring)}
 
 
@@ -202,12 +207,16 @@ def closed_ring(ring: Sequence[Json]) -> list[Json]:
     return [*ring, ring[0]] if ring[0] != ring[-1] else list(ring)
 
 
-def _normal_nested(value: JsonObject | list[Json], depth: int = 1) -> Json:
-    """Copy a container; its nested Dates and Pointers in normal form, its keys checked (121)."""
-    if depth > MAX_DEPTH:
+def _normal_nested(value: Json, depth: int) -> Json:
+    """Copy a value `depth` levels down; nested Dates and Pointers in normal form, keys checked (121)."""
+    if isinstance(value, float):
+        return plain_number(value)
+    if not isinstance(value, dict | list):
+        return value
+    if depth >= MAX_DEPTH:
         raise ParseError(ErrorCode.INVALID_JSON, f"objects may be nested {MAX_DEPTH} levels deep at most")
     if isinstance(value, list):
-        return [_normal_nested(item, depth + 1) if isinstance(item, dict | list) else item for item in value]
+        return [_normal_nested(item, depth + 1) for item in value]
     for key in value:
         if "$" in key or "." in key:
             raise ParseError(
@@ -219,10 +228,7 @@ def _normal_nested(value: JsonObject | list[Json], depth: int = 1) -> Json:
         case "Pointer" if (found := _normal_pointer(value)) is not None:
             return found
         case _:
-            return {
-                key: _normal_nested(item, depth + 1) if isinstance(item, dict | list) else item
-                for key, item in value.items()
-            }
+            return {key: _normal_nested(item, depth + 1) for key, item in value.items()}
 
 
 # --- Scans of untrusted JSON -------------------------------------------------------------------------------

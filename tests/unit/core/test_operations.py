@@ -215,6 +215,7 @@ def test_on_create_operations_become_values() -> None:
         ({"a": 1}, {"a": Delete()}, {}),
         ({}, {"a": Delete()}, {}),
         ({"a": 1}, {"a": Increment(2.5)}, {"a": 3.5}),
+        ({"a": 0.5}, {"a": Increment(0.5)}, {"a": 1}),
         ({}, {"a": Increment(2)}, {"a": 2}),
         ({"a": [1]}, {"a": Add((1, 2))}, {"a": [1, 1, 2]}),
         ({}, {"a": Add((1,))}, {"a": [1]}),

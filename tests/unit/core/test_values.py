@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -148,6 +149,7 @@ TRIANGLE: list[Json] = [[0, 0], [0, 1], [1, 1]]
         (None, None),
         ("text", "text"),
         (1.5, 1.5),
+        (1e300, 1e300),
         (True, True),
         ({"a": [1, {"b": None}]}, {"a": [1, {"b": None}]}),
         ({"__type": ""}, {"__type": ""}),
@@ -219,6 +221,22 @@ def test_nested_keys_have_no_dollar_and_no_dot(value: Json) -> None:
         121,
         "Nested keys should not contain the '$' or '.' characters",
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        (5.0, "5"),
+        (-0.0, "0"),
+        ([1.0, {"a": 2.0}], '[1, {"a": 2}]'),
+        (typed("GeoPoint", latitude=1.0, longitude=2.5), None),
+        (5.5, "5.5"),
+        (2.0**60, "1.152921504606847e+18"),
+    ],
+)
+def test_whole_numbers_have_no_fraction(given: Json, written: str | None) -> None:
+    text = json.dumps(normal_value(given))
+    assert text == written or (written is None and '"latitude": 1,' in text)
 
 
 def test_values_are_copied() -> None:
