@@ -1,0 +1,1 @@
+"""The WebSocket door: frames in, frames out, on the same port as REST."""
