@@ -5,9 +5,11 @@ Services know ports and adapters implement them; here, and only here, they are i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -16,20 +18,23 @@ from parse_clone.adapters.auth.providers import configured_providers
 from parse_clone.adapters.passwords import BcryptHasher
 from parse_clone.adapters.system import RandomIds, SystemClock
 from parse_clone.api.rest.endpoint import RestEndpoint
-from parse_clone.api.rest.middleware.rate_limit import RateLimiter
+from parse_clone.api.rest.middleware.rate_limit import RateLimiter, limit_of_hook
 from parse_clone.api.rest.middleware.route_allow_list import RouteAllowList
 from parse_clone.api.rest.routes import all_routes
 from parse_clone.api.rest.standby import Standby
+from parse_clone.cloud.loading import load_cloud_code
+from parse_clone.cloud.registration import Cloud
 from parse_clone.core.class_permissions import FieldProtection
 from parse_clone.core.values import KeywordDenylist
 from parse_clone.ports import AuthProvider, Clock, FileStore, Ids, Mailer, PasswordHasher, Storage
 from parse_clone.services.caches import Caches
 from parse_clone.services.catalog import SchemaCatalog
 from parse_clone.services.changes import Listeners
+from parse_clone.services.schedules import run_schedules
 from parse_clone.services.startup import prepare_database
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import TriggerRegistry
-from parse_clone.settings import Settings
+from parse_clone.settings import RateLimit, Settings
 
 log = structlog.get_logger("parse_clone")
 
@@ -52,17 +57,45 @@ class Adapters:
     passwords: PasswordHasher | None = None
 
 
-def create_app(settings: Settings, adapters: Adapters | None = None) -> Asgi:
+Register = Callable[[Cloud], None]
+"""Defines an application's hooks: what a module of cloud code offers as `register`."""
+
+
+def create_app(
+    settings: Settings, adapters: Adapters | None = None, register: Register | None = None
+) -> Asgi:
     """Build a server as an ASGI application. It opens what it needs when its lifespan starts."""
-    return _App(settings, lambda: assemble(settings, adapters or Adapters()))
+    return _App(settings, lambda: assemble(settings, adapters or Adapters(), register))
 
 
 @asynccontextmanager
-async def assemble(settings: Settings, adapters: Adapters) -> AsyncIterator[Asgi]:
+async def assemble(settings: Settings, adapters: Adapters, register: Register | None) -> AsyncIterator[Asgi]:
     """Open everything, serve, close everything."""
-    async with opened_toolbox(settings, adapters) as toolbox:
-        allowed, limits = RouteAllowList(settings), RateLimiter(settings.rate_limit)
+    async with opened_toolbox(settings, adapters) as toolbox, asyncio.TaskGroup() as background:
+        cloud = load_hooks(toolbox, register)
+        allowed = RouteAllowList(settings)
+        limits = RateLimiter((*settings.rate_limit, *cloud_rate_limits(cloud)))
+        tasks = [background.create_task(run_schedules(toolbox, cloud.schedules))]
         yield RestEndpoint(toolbox, all_routes(settings, allowed, limits), allowed, limits)
+        for task in tasks:
+            task.cancel()
+
+
+def load_hooks(toolbox: Toolbox, register: Register | None) -> Cloud:
+    """Let the application register its hooks: in Python, and by the module that the settings name."""
+    cloud = Cloud(toolbox)
+    if register is not None:
+        register(cloud)
+    if toolbox.settings.cloud is not None:
+        load_cloud_code(Path(toolbox.settings.cloud), cloud)
+    return cloud
+
+
+def cloud_rate_limits(cloud: Cloud) -> list[RateLimit]:
+    """The limits that hooks ask for, as limits of the routes that run them."""
+    return [
+        limit_of_hook(hook, RateLimit(request_path="/", **asdict(limit))) for hook, limit in cloud.rate_limits
+    ]
 
 
 @asynccontextmanager

@@ -26,12 +26,6 @@ async def remember_request(toolbox: Toolbox, request_id: str) -> None:
         await _insert(toolbox, request_id)
 
 
-async def forget_expired_requests(toolbox: Toolbox) -> None:
-    """Delete what is no longer needed; engines that do so by themselves have nothing left to delete."""
-    expired = Compare("expire", "<=", date_value(toolbox.clock.now()))
-    await toolbox.storage.delete(system_schema(REQUESTS), expired)
-
-
 async def _insert(toolbox: Toolbox, request_id: str) -> None:
     moment = toolbox.clock.now()
     now = encode_date(moment)

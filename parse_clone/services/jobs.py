@@ -12,7 +12,7 @@ from parse_clone.core.operations import Set
 from parse_clone.core.query import EVERYTHING, WHOLE, object_id_is
 from parse_clone.core.system_classes import system_schema
 from parse_clone.core.values import date_value, encode_date
-from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.errors import ErrorCode, ParseError, permission_denied
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import JobCall
 
@@ -26,6 +26,8 @@ _running: set[asyncio.Task[None]] = set()
 
 async def start_job(toolbox: Toolbox, context: RequestContext, name: str, params: JsonObject) -> str:
     """Start a job in the background; answers the id of its status."""
+    if context.auth.is_read_only:
+        raise permission_denied("read-only masterKey isn't allowed to run a job.")
     _check_deployed(toolbox, name)
     job_id = await _open_status(toolbox, name, "api")
     task = asyncio.create_task(_run(toolbox, name, job_id, params, context))

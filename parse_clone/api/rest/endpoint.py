@@ -15,7 +15,9 @@ from parse_clone.api.rest.middleware.method_override import take_method
 from parse_clone.api.rest.middleware.rate_limit import RateLimiter
 from parse_clone.api.rest.middleware.request_log import log_refusal, start_request
 from parse_clone.api.rest.middleware.route_allow_list import RouteAllowList
+from parse_clone.api.rest.multipart import form_too_large, is_multipart
 from parse_clone.api.rest.request import (
+    BodyTooLarge,
     Caller,
     ClientGone,
     Receive,
@@ -34,6 +36,7 @@ from parse_clone.api.rest.responses import (
     Answer,
     Headers,
     HttpError,
+    body_too_large,
     entity_tag,
     failure,
     health,
@@ -139,7 +142,7 @@ class RestEndpoint:
 
     async def _route(self, visit: Visit) -> Answer:
         settings = self._toolbox.settings
-        raw = await read_body(visit.scope, visit.receive, visit.headers, settings.max_upload_size)
+        raw = await self._read_body(visit)
         body = decode_body(raw, visit.headers.get("content-type", ""))
         method = take_method(visit.method, body)
         caller = read_caller(visit.headers, body, visit.ip, settings)
@@ -151,6 +154,7 @@ class RestEndpoint:
             path=path,
             body=body,
             query_string=visit.scope["query_string"].decode("latin-1"),
+            raw_body=raw,
         )
         limits = self._limits.check((method,), path, request.context)
         self._allowed.check(method, path, request.auth)
@@ -160,6 +164,13 @@ class RestEndpoint:
             return no_such_route(method, visit.scope["path"])
         answer = await run_route(found, request)
         return replace(answer, headers=answer.headers + limits) if limits else answer
+
+    async def _read_body(self, visit: Visit) -> bytes:
+        limit = self._toolbox.settings.max_upload_size
+        try:
+            return await read_body(visit.receive, visit.headers, limit)
+        except BodyTooLarge:
+            raise form_too_large() if is_multipart(visit.headers) else body_too_large() from None
 
     async def _identify(self, visit: Visit, caller: Caller, method: str, path: str) -> RequestContext:
         """Check the keys. The session token is looked up later, after the rate limits."""

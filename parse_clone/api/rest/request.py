@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import orjson
 
 from parse_clone.api.rest.query_string import decode_form, decode_query_string
-from parse_clone.api.rest.responses import HttpError, body_too_large
+from parse_clone.api.rest.responses import HttpError
 from parse_clone.core.context import Auth, Credentials, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.networks import Networks, parse_address
@@ -39,6 +39,7 @@ class Request:
     path: str  # below the mount, decoded: `/classes/Patient`
     body: JsonObject
     query_string: str = ""
+    raw_body: bytes = b""
 
     @property
     def auth(self) -> Auth:
@@ -91,28 +92,28 @@ def split_path(raw_path: bytes, mount: bytes) -> list[str] | None:
 # --- Body ------------------------------------------------------------------------------------------------
 
 
-async def read_body(scope: Scope, receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
     """Read the whole body, counting bytes: what a client says about the length is only believed to refuse."""
     if int(headers.get("content-length") or 0) > limit:
-        raise body_too_large()
+        raise BodyTooLarge
     message = await receive()
     body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        if len(body) > limit:
-            raise body_too_large()
+    if not message.get("more_body") and len(body) <= limit:
         return body
-    chunks = [body]
-    size = len(body)
-    while message.get("more_body"):
+    chunks, size = [body], len(body)
+    while size <= limit and message.get("more_body"):
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise body_too_large()
-        chunks.append(chunk)
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+    if size > limit:
+        raise BodyTooLarge
     return b"".join(chunks)
+
+
+class BodyTooLarge(Exception):
+    """A body has more bytes than the settings allow."""
 
 
 class ClientGone(Exception):

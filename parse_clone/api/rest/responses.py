@@ -12,6 +12,7 @@ import orjson
 
 from parse_clone.errors import ErrorCode, ParseError, Unauthorized
 from parse_clone.services.objects.requests import FindAnswer, SaveAnswer
+from parse_clone.services.triggers import FunctionAnswer
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -68,6 +69,25 @@ def found(answer: FindAnswer) -> Answer:
 def found_one(answer: FindAnswer) -> Answer:
     """Answer a get."""
     return Answer(answer.encoded[0] if answer.encoded else orjson.dumps(answer.results[0]))
+
+
+def called(answer: FunctionAnswer) -> Answer:
+    """Answer a call of a function; it may have chosen status and headers."""
+    body = orjson.dumps({"result": answer.value}) if answer.has_value else b"{}"
+    headers = tuple(
+        (name.lower().encode("latin-1"), _one_line(value).encode("latin-1", "replace"))
+        for name, value in answer.headers.items()
+    )
+    return Answer(body, answer.status, headers)
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", " ").replace("\n", " ")  # a second line would be a header of its own
+
+
+def job_started(status_id: str) -> Answer:
+    """Answer that a job runs, and where its status can be read."""
+    return Answer(b"{}", headers=((b"x-parse-job-status-id", status_id.encode()),))
 
 
 def joined(answers: Sequence[Answer]) -> Answer:

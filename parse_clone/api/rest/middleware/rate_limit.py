@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from parse_clone.api.rest.responses import Headers, TooManyRequests
 from parse_clone.core.context import RequestContext
@@ -120,3 +120,38 @@ def compile_methods(methods: Sequence[str] | None) -> re.Pattern[str] | None:
     if methods is None:
         return None
     return re.compile("|".join(f"^(?:{method})$" for method in methods), re.IGNORECASE)
+
+
+# --- Limits that cloud code asks for ---------------------------------------------------------------------
+
+HOOK_METHODS: Mapping[str, tuple[str, ...]] = {
+    "beforeSave": ("POST", "PUT"),
+    "beforeDelete": ("DELETE",),
+    "beforeFind": ("GET",),
+    "beforeLogin": ("GET", "POST"),
+    "beforePasswordResetRequest": ("POST",),
+}
+HOOK_PATHS: Mapping[str, str] = {
+    "beforeLogin:_User": "/login",
+    "beforePasswordResetRequest:_User": "/requestPasswordReset",
+    "beforeSave:@Config": "/config",
+}
+OWN_PATHS: Mapping[str, str] = {
+    "_User": "users",
+    "_Role": "roles",
+    "_Session": "sessions",
+    "_Installation": "installations",
+    "@File": "files",
+}
+
+
+def limit_of_hook(hook: str, limit: RateLimit) -> RateLimit:
+    """Turn a hook's limit (`/functions/hello`, `beforeSave:Note`) into one for the routes that run it."""
+    kind, _, class_name = hook.partition(":")
+    if hook.startswith("/"):
+        return replace(limit, request_path=hook)
+    own = OWN_PATHS.get(class_name)
+    names = f"classes/{class_name}" if own is None else f"classes/{class_name}|{own}"
+    path = HOOK_PATHS.get(hook, f"/({names})(|/.*)")
+    methods = limit.request_methods or HOOK_METHODS.get(kind)
+    return replace(limit, request_path=path, request_methods=methods)
