@@ -315,7 +315,7 @@ def _apply_nested(result: JsonObject, path: str, operation: _Change, copied: set
                 copied.add(prefix)
         elif not creates:
             return
-        elif _has(container, segment) and not (isinstance(container, list) and child is None):
+        elif _has(container, segment):
             raise wrong_kind(prefix, "an object")
         else:
             child = {}

@@ -272,6 +272,7 @@ def test_operations_change_an_object(
         ({"a": {"b": 5}}, {"a.b.c": Set(1)}, "The value of a.b is not an object."),
         ({"a": [1]}, {"a.b": Set(1)}, "The value of a is not an object."),
         ({"a": [1]}, {"a.0.b": Set(1)}, "The value of a.0 is not an object."),
+        ({"a": [None]}, {"a.0.b": Set(1)}, "The value of a.0 is not an object."),
         ({"a": []}, {f"a.{MAX_ARRAY_INDEX + 1}": Set(1)}, "The value of a is not an object."),
         ({"a": []}, {f"a.{'9' * 30}": Set(1)}, "The value of a is not an object."),
     ],
