@@ -7,7 +7,7 @@ from typing import assert_never
 
 from pymongo.errors import OperationFailure
 
-from parse_clone.adapters.storage.mongo.codec import Row, RowCodec, encode_number
+from parse_clone.adapters.storage.mongo.codec import Row, RowCodec, encode_nested
 from parse_clone.adapters.storage.mongo.driver_errors import Code
 from parse_clone.core.operations import (
     Add,
@@ -56,7 +56,7 @@ def _compile(codec: RowCodec, path: str, operation: FieldOperation) -> Mapping[s
     column = codec.column(path)
     match operation:
         case Increment(amount):
-            return {"$inc": {column.name: encode_number(amount)}}
+            return {"$inc": {column.name: encode_nested(amount)}}
         case Add(objects):
             return {"$push": {column.name: {"$each": [column.encode(item) for item in objects]}}}
         case AddUnique(objects):
