@@ -164,11 +164,11 @@ def keyword_denylist(settings: Settings) -> KeywordDenylist:
 
 
 def field_protection(settings: Settings) -> FieldProtection:
-    """The protected fields, those of the older option among them."""
+    """The protected fields: those of the settings, of the older option, and e-mail addresses in any case."""
     lists = {name: dict(groups) for name, groups in settings.protected_fields.items()}
-    if settings.user_sensitive_fields:
-        everybody = lists.setdefault("_User", {}).get("*", ())
-        lists["_User"]["*"] = tuple(dict.fromkeys((*everybody, *settings.user_sensitive_fields)))
+    of_users = lists.setdefault("_User", {})
+    everybody = (*of_users.get("*", ()), "email", *settings.user_sensitive_fields)
+    of_users["*"] = tuple(dict.fromkeys(everybody))
     return FieldProtection(lists, owner_exempt=settings.protected_fields_owner_exempt)
 
 
