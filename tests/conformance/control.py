@@ -28,6 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parse_clone.app import create_app
+from parse_clone.logs import configure_logs
 from tests.conformance.options import read_adapters, read_settings
 from tests.conformance.wire import RemoteFunction, decode_options, encode_error
 
@@ -110,9 +111,10 @@ class ServerUnderTest:
         self._lock = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._app is None:
-            raise RuntimeError("not configured")
-        await self._app(scope, receive, send)
+        if self._app is not None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await Response("not configured", 503)(scope, receive, send)
 
     async def reconfigure(self, body: dict[str, Any]) -> None:
         """Serve with other options, over the same data."""
@@ -124,9 +126,10 @@ class ServerUnderTest:
     async def reset(self) -> None:
         """Serve with the same options, over no data."""
         async with self._lock:
+            was_serving = self._app is not None
             await self._stop()
             await asyncio.to_thread(self._data.drop)
-            if self._options is not None:
+            if was_serving:
                 await self._start()
 
     async def close(self) -> None:
@@ -138,6 +141,7 @@ class ServerUnderTest:
     async def _start(self) -> None:
         options = decode_options(self._options, self._remote)
         settings = read_settings(options, self._data.uri, self._data.files_uri, self._port)
+        configure_logs(settings)
         app = create_app(settings, read_adapters(options))
         lifespan = Lifespan(app)
         await lifespan.start()
@@ -161,6 +165,8 @@ def control_app(server: ServerUnderTest) -> Starlette:
         async def answer(request: Request) -> Response:
             try:
                 await action(orjson.loads(await request.body() or b"{}"))
+            except NotImplementedError as error:
+                return Response(orjson.dumps({"error": {"message": str(error)}}), 501)
             except Exception as error:  # every failure is an answer of the protocol
                 return Response(orjson.dumps({"error": encode_error(error)}), 400)
             return Response(b"{}")

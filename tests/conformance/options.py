@@ -17,11 +17,14 @@ from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.ports import AuthProvider
 from parse_clone.settings import RequestComplexity, Settings, wire_name
-from tests.conformance.wire import RemoteFunction
+from tests.conformance.wire import UNDEFINED, RemoteFunction
 
 OLDER_DEFAULTS = {"enableSanitizedErrorResponse": False, "enableInsecureAuthAdapters": True}
 
 KNOWN = {option.metadata["name"] or wire_name(option.name) for option in fields(Settings)}
+
+UNCONNECTED = ("analyticsAdapter", "filesAdapter")
+"""Adapters that the server does not have, or that are not handed on to it."""
 
 UNLIMITED = RequestComplexity(
     **{option.name: None for option in fields(RequestComplexity) if option.name != "allow_regex"}
@@ -30,6 +33,7 @@ UNLIMITED = RequestComplexity(
 
 def read_settings(options: Mapping[str, Any], database_uri: str, files_url: str, port: int) -> Settings:
     """Read the options; what the harness decides (port, data, mount path) is laid over them."""
+    refuse_unconnected(options)
     known = {name: value for name, value in options.items() if name in KNOWN}
     known.pop("cloud", None)
     known["auth"] = {
@@ -46,6 +50,16 @@ def read_settings(options: Mapping[str, Any], database_uri: str, files_url: str,
     if "requestComplexity" in options:
         return settings
     return replace(settings, request_complexity=UNLIMITED)
+
+
+def refuse_unconnected(options: Mapping[str, Any]) -> None:
+    """Say so if an option wants a room of the server that is not connected to the harness."""
+    for name in UNCONNECTED:
+        if has_functions(options.get(name)):
+            raise NotImplementedError(f"{name} of the test process")
+    push = options.get("push") or {}
+    if isinstance(push, dict) and has_functions(push.get("adapter")):
+        raise NotImplementedError("push.adapter of the test process")
 
 
 def read_adapters(options: Mapping[str, Any]) -> Adapters:
@@ -93,11 +107,11 @@ class RemoteProvider:
 
     async def validate(self, auth_data: JsonObject, request: ProviderRequest) -> ProviderOutcome:
         adapter = self._adapter
-        app_ids, options, told = adapter.get("appIds"), adapter.get("options"), encode_request(request)
+        app_ids, told = adapter.get("appIds"), encode_request(request)
         if app_ids is not None and "validateAppId" in adapter:
-            await adapter["validateAppId"](app_ids, auth_data, options, told)
+            await adapter["validateAppId"](app_ids, auth_data, adapter, told)
         method = self._method(request)
-        answer = await adapter[method](auth_data, options, told)
+        answer = await adapter[method](auth_data, adapter, {**told, "triggerName": method})
         if not isinstance(answer, dict):
             return ProviderOutcome()
         return ProviderOutcome(
@@ -130,16 +144,20 @@ class RemoteProvider:
         if "challenge" not in self._adapter:
             return None
         answer: Json = await self._adapter["challenge"](
-            challenge_data, auth_data, self._adapter.get("options"), encode_request(request)
+            challenge_data,
+            UNDEFINED if auth_data is None else auth_data,
+            self._adapter,
+            encode_request(request),
         )
         return answer
 
 
 def encode_request(request: ProviderRequest) -> JsonObject:
     """What a provider of the test process is told about the request."""
-    told: JsonObject = {"ip": request.ip, "master": request.is_master, "isChallenge": request.is_challenge}
-    if request.user is not None:
-        told["user"] = {"__type": "Object", "className": "_User", **request.user}
-    if request.original is not None:
-        told["original"] = {"__type": "Object", "className": "_User", **request.original}
+    told: JsonObject = {"ip": request.ip, "master": request.is_master}
+    if request.is_challenge:
+        told["isChallenge"] = True
+    for name, user in (("user", request.user), ("original", request.original), ("object", request.object)):
+        if user is not None:
+            told[name] = {"__type": "Object", "className": "_User", **user}
     return told

@@ -111,7 +111,10 @@ def encode_error(error: BaseException) -> Any:
     match error:
         case ParseError():
             return {"__type": "Error", "code": error.code, "message": error.message}
-        case SettingsError():
+        case SettingsError() if "should be different" not in str(error):
             return str(error)
+        case SettingsError():
+            # Most refusals of options are plain strings in parse-server, those of equal keys are Errors.
+            return {"__type": "Error", "message": str(error)}
         case _:
             return {"__type": "Error", "code": int(ErrorCode.INTERNAL_SERVER_ERROR), "message": repr(error)}
