@@ -11,7 +11,8 @@ from parse_clone.core.json_types import Json, JsonObject
 @dataclass(frozen=True, slots=True)
 class ProviderRequest:
     """Who is being authenticated, for what. `stage`: the provider is new to the user (`setUp`), proves an
-    existing link (`login`), or changes it (`update`)."""
+    existing link (`login`), or changes it (`update`). `user` is the caller, `original` the stored user whom
+    the data is about, `object` the same as the request would make him."""
 
     stage: Literal["setUp", "login", "update"]
     ip: str = ""
@@ -19,6 +20,7 @@ class ProviderRequest:
     is_challenge: bool = False
     user: JsonObject | None = None
     original: JsonObject | None = None
+    object: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,22 +165,39 @@ def check_unchangeable(device: Device, row: JsonObject) -> None:
 
 def find_place(toolbox: Toolbox, device: Device, rows: list[JsonObject], own: JsonObject | None) -> Place:
     """Decide which row the save is about, and which ones it replaces."""
-    same_token = [
-        row for row in rows if device.device_token and row.get("deviceToken") == device.device_token
-    ]
-    match = own or next(
-        (row for row in rows if device.request_id and row.get("installationId") == device.request_id), None
-    )
-    if match is None:
+    if own is not None:
+        return place_of_named(toolbox, device, rows, own)
+    same_token = having(rows, "deviceToken", device.device_token)
+    known = having(rows, "installationId", device.request_id)
+    if not known:
         return place_of_unknown(device, same_token)
-    match_id = str(match["objectId"])
+    known_id = str(known[0]["objectId"])
     if len(same_token) == 1 and not same_token[0].get("installationId"):
-        return merge(toolbox, match_id, str(same_token[0]["objectId"]))
-    if not device.device_token or match.get("deviceToken") == device.device_token:
-        return Place(match_id)
+        return merge(toolbox, known_id, str(same_token[0]["objectId"]))
+    if device.installation_id is None or not is_new_token(device, known[0]):
+        return Place(known_id)
+    return Place(known_id, has_other_id(device))
+
+
+def place_of_named(toolbox: Toolbox, device: Device, rows: list[JsonObject], own: JsonObject) -> Place:
+    """The place of an update: the row it names, whatever the sender's own installation is."""
+    own_id = str(own["objectId"])
+    for row in having(rows, "installationId", device.installation_id):
+        if row is not own:
+            return merge(toolbox, str(row["objectId"]), own_id)
+    same_token = having(rows, "deviceToken", device.device_token)
+    if len(same_token) == 1 and not same_token[0].get("installationId"):
+        return merge(toolbox, own_id, str(same_token[0]["objectId"]))
+    if not is_new_token(device, own):
+        return Place(own_id)
     if device.installation_id is not None:
-        return Place(match_id, has_other_id(device))
-    return Place(match_id)
+        return Place(own_id, has_other_id(device))
+    return Place(own_id, has_same_token(device, NotIn("objectId", (own_id,))))
+
+
+def is_new_token(device: Device, row: JsonObject) -> bool:
+    """Does the request give the row a token that it did not have?"""
+    return device.device_token is not None and row.get("deviceToken") != device.device_token
 
 
 def having(rows: list[JsonObject], field: str, value: str | None) -> list[JsonObject]:
@@ -216,13 +233,16 @@ def merge(toolbox: Toolbox, match_id: str, nameless_id: str) -> Place:
 
 
 def has_other_id(device: Device) -> Condition:
-    """Name the rows with this token that belong to another installation (of the same application)."""
-    condition = all_of(
-        In("deviceToken", (device.device_token,)), NotIn("installationId", (device.installation_id,))
-    )
+    """Name the rows with this token that belong to another installation."""
+    return has_same_token(device, NotIn("installationId", (device.installation_id,)))
+
+
+def has_same_token(device: Device, condition: Condition) -> Condition:
+    """Name those rows with this token, of the same application if the request names one."""
+    named = all_of(In("deviceToken", (device.device_token,)), condition)
     if device.app_identifier is None:
-        return condition
-    return all_of(condition, In("appIdentifier", (device.app_identifier,)))
+        return named
+    return all_of(named, In("appIdentifier", (device.app_identifier,)))
 
 
 async def replace_rows(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from parse_clone.core.auth_data import ProviderRequest
 from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.operations import Set
@@ -76,7 +79,7 @@ async def identify_by_provider(toolbox: Toolbox, context: RequestContext, auth_d
     if len(owners) != 1 or data is None:
         raise user_not_found()
     try:
-        await ask(toolbox, context, name, data, owners[0], is_challenge=True)
+        await ask(toolbox, name, data, challenge_request(context, name, owners[0]))
     except ParseError as error:
         raise user_not_found() from error
     return owners[0]
@@ -94,13 +97,17 @@ async def challenge_of(
     provider = toolbox.auth_providers.get(name)
     if provider is None:
         return None
-    request = provider_request(context, name, user, is_challenge=True)
     try:
-        return await provider.challenge(challenge_data, auth_data, request)
+        return await provider.challenge(challenge_data, auth_data, challenge_request(context, name, user))
     except ParseError:
         raise
     except Exception as error:
         raise provider_failed(error, "Challenge failed. Unknown error.") from error
+
+
+def challenge_request(context: RequestContext, name: str, user: JsonObject | None) -> ProviderRequest:
+    """Tell a provider that this is about a challenge."""
+    return replace(provider_request(context, name, user, user), is_challenge=True)
 
 
 def refused(text: str) -> ParseError:

@@ -19,6 +19,7 @@ from parse_clone.core.query import AnyOf, Condition, In, Page
 from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.ports import AuthProvider
 from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.users.authentication import without_secrets
 
 AuthData = Mapping[str, JsonObject | None]
 """Provider name to data; None unlinks."""
@@ -127,10 +128,14 @@ class Proven:
 
 
 async def validate(
-    toolbox: Toolbox, context: RequestContext, auth_data: AuthData, user: JsonObject | None
+    toolbox: Toolbox,
+    context: RequestContext,
+    auth_data: AuthData,
+    user: JsonObject | None,
+    becoming: JsonObject,
 ) -> Proven:
     """Ask the providers one by one, in the order of their names; the first refusal ends it.
-    `user` is the stored user whom the data is about."""
+    `user` is the stored user whom the data is about, `becoming` what the request makes of him."""
     proven: dict[str, JsonObject | None] = {}
     responses: JsonObject = {}
     for name in sorted(auth_data):
@@ -138,7 +143,8 @@ async def validate(
         if data is None:
             proven[name] = None
             continue
-        outcome = await ask(toolbox, context, name, data, user)
+        request = provider_request(context, name, user, becoming)
+        outcome = await ask(toolbox, name, data, request)
         if outcome.response is not None:
             responses[name] = outcome.response
         if not outcome.keep_stored:
@@ -146,18 +152,9 @@ async def validate(
     return Proven(proven, responses)
 
 
-async def ask(
-    toolbox: Toolbox,
-    context: RequestContext,
-    name: str,
-    data: JsonObject,
-    user: JsonObject | None,
-    *,
-    is_challenge: bool = False,
-) -> ProviderOutcome:
+async def ask(toolbox: Toolbox, name: str, data: JsonObject, request: ProviderRequest) -> ProviderOutcome:
     """Ask one provider about its data."""
     provider = provider_named(toolbox, name)
-    request = provider_request(context, name, user, is_challenge=is_challenge)
     try:
         return await provider.validate(data, request)
     except ParseError:
@@ -167,7 +164,7 @@ async def ask(
 
 
 def provider_request(
-    context: RequestContext, name: str, user: JsonObject | None, *, is_challenge: bool = False
+    context: RequestContext, name: str, user: JsonObject | None, becoming: JsonObject | None
 ) -> ProviderRequest:
     """Tell a provider who is asking, and at which stage the user stands with it."""
     auth = context.auth
@@ -177,9 +174,9 @@ def provider_request(
         stage="setUp" if not is_linked else "update" if is_self else "login",
         ip=context.ip,
         is_master=auth.is_master,
-        is_challenge=is_challenge,
         user=auth.user,
-        original=user,
+        original=None if user is None else without_secrets(user),
+        object=None if becoming is None else without_secrets(becoming),
     )
 
 

@@ -54,7 +54,7 @@ async def log_in(toolbox: Toolbox, context: RequestContext, parameters: JsonObje
     given = parameters.get("authData")
     auth_data: AuthData = decode_auth_data(Set(given)) if given else {}
     check_additional_providers(toolbox, auth_data, stored_auth_data(user))
-    proven = await validate(toolbox, context, await complete(toolbox, auth_data), user)
+    proven = await validate(toolbox, context, await complete(toolbox, auth_data), user, user)
     await check_password_age(toolbox, user)
     await run_before_login(toolbox, context, user)
     await store_proof(toolbox, user, proven)

@@ -112,7 +112,7 @@ async def begin(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     auth_data = decode_auth_data(save.sent["authData"]) if "authData" in save.sent else None
     for key in save.sent:
         if key.startswith("authData."):
-            raise ParseError(ErrorCode.INVALID_KEY_NAME, f"Invalid field name for update: {key}.")
+            raise ParseError(ErrorCode.INVALID_KEY_NAME, f"Invalid field name for update: {key}")
     check_credentials(save, auth_data)
     if "emailVerified" in save.sent and not context.auth.is_privileged:
         raise permission_denied("Clients aren't allowed to manually update email verification.")
@@ -149,13 +149,13 @@ async def log_in_by_provider(toolbox: Toolbox, context: RequestContext, save: Sa
     owner = owners[0] if owners else None
     caller = context.auth.user_id
     if owner is None:
-        proven = await validate(toolbox, context, auth_data, None)
+        proven = await validate(toolbox, context, auth_data, None, future_user(save))
         data: JsonObject = {name: data for name, data in proven.data.items() if data is not None}
         stored: dict[str, Operation] = {"authData": Set(data)}
         extra = {**save.extra, "authDataResponse": proven.responses}
         return replace(with_operations(save, stored), auth_data=auth_data, extra=extra)
     if len(owners) > 1 or (caller is not None and caller != owner["objectId"]):
-        await validate(toolbox, context, auth_data, owner)
+        await validate(toolbox, context, auth_data, owner, owner)
         raise already_used()
     return replace(save, answer=await log_owner_in(toolbox, context, auth_data, owner))
 
@@ -171,7 +171,7 @@ async def log_owner_in(
     """Open a session for the owner of an identity, if all providers given say so."""
     await run_before_login(toolbox, context, owner)
     check_additional_providers(toolbox, auth_data, stored_auth_data(owner))
-    proven = await validate(toolbox, context, auth_data, owner)
+    proven = await validate(toolbox, context, auth_data, owner, owner)
     await store_proof(toolbox, owner, proven)
     token = context.auth.session_token if context.auth.user_id is not None else None
     if token is None and context.installation_id != INTERNAL_CALL:
@@ -224,7 +224,7 @@ async def link_providers(toolbox: Toolbox, context: RequestContext, save: Save) 
     if not changed:
         return without_operation(save, "authData")
     owners = await find_owners(toolbox, changed)
-    proven = await validate(toolbox, context, changed, save.original)
+    proven = await validate(toolbox, context, changed, save.original, future_user(save))
     if any(owner["objectId"] != save.object_id for owner in owners):
         raise already_used()
     extra = {**save.extra, "authDataResponse": proven.responses}
@@ -394,10 +394,8 @@ async def renew_sessions(toolbox: Toolbox, context: RequestContext, save: Save) 
 
 async def open_first_session(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     """Log a new user in, unless he must verify his address first."""
-    if not save.is_create or save.result is None:
-        return save
     providers = [name for name, data in (as_user_save(save).auth_data or {}).items() if data is not None]
-    if providers and context.auth.user_id is not None:  # made by another user, who stays who he is
+    if save.result is None or not is_login(context, save, providers):
         return save
     if await must_verify(toolbox, question_about(context, save.result)):
         return replace(as_user_save(save), must_verify=True)
@@ -406,11 +404,28 @@ async def open_first_session(toolbox: Toolbox, context: RequestContext, save: Sa
     session = await open_session(
         toolbox,
         str(save.object_id),
-        created_with={"action": "signup", "authProvider": ",".join(providers) or "password"},
+        created_with=origin(providers),
         installation_id=context.installation_id,
-        is_first=True,
+        is_first=save.is_create,
     )
     return with_session(save, session)
+
+
+def is_login(context: RequestContext, save: Save, providers: list[str]) -> bool:
+    """Does the save log its user in? Not where a user brings identities: he stays who he is.
+
+    Parse quirk: the master key that links an identity to a user gets a session of that user.
+    """
+    if providers:
+        return context.auth.user_id is None
+    return save.is_create
+
+
+def origin(providers: list[str]) -> JsonObject:
+    """What a session notes about the signup that opened it. Parse quirk: with an identity it is a login."""
+    if providers:
+        return {"action": "login", "authProvider": ",".join(providers)}
+    return {"action": "signup", "authProvider": "password"}
 
 
 def with_session(save: Save, session: JsonObject) -> Save:
