@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from parse_clone.core.context import RequestContext
-from parse_clone.core.json_types import JsonObject
+from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.services.installations import INSTALLATION_SAVE_STEPS
+from parse_clone.services.objects.aggregate import walk_aggregate
 from parse_clone.services.objects.delete import DELETE_STEPS, walk_delete
 from parse_clone.services.objects.find import FIND_STEPS, walk_find
 from parse_clone.services.objects.requests import (
@@ -47,6 +48,13 @@ async def find_objects(toolbox: Toolbox, context: RequestContext, request: FindR
     """Answer a query, or a get by id (`request.is_get`)."""
     steps = FINDS.get(request.class_name, FIND_STEPS)
     return await walk_find(steps, find_objects, toolbox, context, request)
+
+
+async def aggregate_objects(
+    toolbox: Toolbox, context: RequestContext, class_name: str, parameters: JsonObject
+) -> list[Json]:
+    """Answer a pipeline, or the distinct values of a field."""
+    return await walk_aggregate(find_objects, toolbox, context, class_name, parameters)
 
 
 async def save_object(toolbox: Toolbox, context: RequestContext, request: SaveRequest) -> SaveAnswer:
