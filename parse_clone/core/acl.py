@@ -38,23 +38,14 @@ def normalize_acl(value: Json) -> JsonObject | None:
 
 
 def grants(acl: Json, principals: AbstractSet[str], right: Right) -> bool:
-    """Does the ACL grant one of the principals the right?"""
+    """Does an object's ACL, absent perhaps, grant one of the principals the right?"""
     if not isinstance(acl, dict):
         return True
-    for principal, entry in acl.items():
-        if principal in principals and isinstance(entry, dict) and entry.get(right) is True:
+    for principal in acl.keys() & principals:
+        entry = acl[principal]
+        if isinstance(entry, dict) and entry.get(right) is True:
             return True
     return False
-
-
-def can_read(obj: JsonObject, principals: AbstractSet[str]) -> bool:
-    """May one of the principals read the object, as far as its ACL says?"""
-    return grants(obj.get("ACL"), principals, "read")
-
-
-def can_write(obj: JsonObject, principals: AbstractSet[str]) -> bool:
-    """May one of the principals write the object, as far as its ACL says?"""
-    return grants(obj.get("ACL"), principals, "write")
 
 
 def with_own_access(acl: JsonObject, user_id: str) -> JsonObject:

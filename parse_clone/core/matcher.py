@@ -14,6 +14,7 @@ from math import inf
 from typing import TypeAlias, assert_never
 
 from parse_clone.core import geo
+from parse_clone.core.acl import Right, grants
 from parse_clone.core.comparison import (
     COMPARABLE_RANKS,
     MISSING,
@@ -266,18 +267,8 @@ def _some_polygon(path: str, test_ring: Callable[[Sequence[GeoPoint]], bool]) ->
 # --- Rights ----------------------------------------------------------------------------------------------
 
 
-def _granted(right: str, principals: frozenset[str]) -> Matcher:
-    def test(obj: JsonObject) -> bool:
-        acl = obj.get("ACL")
-        if not isinstance(acl, dict):
-            return True
-        for principal in acl.keys() & principals:
-            entry = acl[principal]
-            if isinstance(entry, dict) and entry.get(right) is True:
-                return True
-        return False
-
-    return test
+def _granted(right: Right, principals: frozenset[str]) -> Matcher:
+    return lambda obj: grants(obj.get("ACL"), principals, right)
 
 
 # --- Pages -----------------------------------------------------------------------------------------------

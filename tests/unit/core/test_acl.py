@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from parse_clone.core.acl import can_read, can_write, default_user_acl, normalize_acl, with_own_access
+from parse_clone.core.acl import default_user_acl, grants, normalize_acl, with_own_access
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.errors import ParseError
 
@@ -52,8 +52,8 @@ def test_an_unresolved_user_is_refused() -> None:
 def test_rights_are_granted_by_name(
     obj: JsonObject, principals: frozenset[str], readable: bool, writable: bool
 ) -> None:
-    assert can_read(obj, principals) is readable
-    assert can_write(obj, principals) is writable
+    assert grants(obj.get("ACL"), principals, "read") is readable
+    assert grants(obj.get("ACL"), principals, "write") is writable
 
 
 def test_users_keep_their_own_access() -> None:
