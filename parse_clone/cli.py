@@ -41,7 +41,12 @@ from parse_clone.settings import Settings
 
 Result = TypeVar("Result")
 
-cli = typer.Typer(help="The Parse server for Python.", no_args_is_help=True, add_completion=False)
+cli = typer.Typer(
+    help="The Parse server for Python.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # keys are among them
+)
 schema_cli = typer.Typer(help="Bring classes into the database, or out of it.", no_args_is_help=True)
 users_cli = typer.Typer(help="Users.", no_args_is_help=True)
 roles_cli = typer.Typer(help="Roles.", no_args_is_help=True)

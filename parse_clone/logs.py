@@ -19,7 +19,7 @@ LEVELS = {
     "warn": logging.WARNING,
     "warning": logging.WARNING,
     "error": logging.ERROR,
-    "none": logging.CRITICAL + 1,
+    "none": logging.CRITICAL,  # at which nothing is written
 }
 
 

@@ -32,19 +32,18 @@ from parse_clone.api.rest.request import (
     split_path,
 )
 from parse_clone.api.rest.responses import (
+    NOT_MODIFIED,
     PREFLIGHT,
     Answer,
-    Headers,
     HttpError,
     body_too_large,
     entity_tag,
     failure,
     health,
     no_such_route,
-    not_modified,
 )
 from parse_clone.api.rest.router import Router, run_route
-from parse_clone.core.context import Auth, Privilege, RequestContext
+from parse_clone.core.context import NOBODY, Auth, Privilege, RequestContext
 from parse_clone.core.networks import Networks
 from parse_clone.errors import Unauthorized
 from parse_clone.services.toolbox import Toolbox
@@ -107,13 +106,13 @@ class RestEndpoint:
             segments = split_path(scope["raw_path"], self._mount_bytes)
             if segments is None:
                 return no_such_route(method, scope["path"])
-            visit = self._welcome(scope, receive, method, segments)
-            if segments and (room := self._rooms.get(segments[0].lower())):
-                return await room(visit)
-            if [segment.lower() for segment in segments] == ["health"]:
-                self._allowed.check(method, "health", Auth())
+            first = segments[0].lower() if segments else ""
+            if first == "health" and len(segments) == 1:
+                self._allowed.check(method, first, NOBODY)
                 return health("ok")
-            return await self._route(visit)
+            visit = self._welcome(scope, receive, method, segments)
+            room = self._rooms.get(first)
+            return await self._route(visit) if room is None else await room(visit)
         except ClientGone:
             return None
         except Exception as error:
@@ -201,21 +200,28 @@ class RestEndpoint:
         return replace(request, context=replace(request.context, auth=auth))
 
     async def _send(self, scope: Scope, send: Send, answer: Answer) -> None:
-        if scope["method"] == "GET" and answer.status == 200 and answer.stream is None:
-            answer = with_entity_tag(answer, scope["headers"])
         headers = [*self._cors.headers(scope["headers"]), *answer.headers]
-        if answer.status != 304:
+        if scope["method"] == "GET" and answer.status == 200 and answer.stream is None:
+            tag = entity_tag(answer.body)
+            headers.append((b"etag", tag))
+            if has_already(scope["headers"], tag):
+                answer = NOT_MODIFIED
+        if answer is not NOT_MODIFIED:
             headers.append((b"content-type", answer.content_type))
-        if answer.stream is None:
-            headers.append((b"content-length", b"%d" % len(answer.body)))
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        if scope["method"] == "HEAD" or answer.stream is None:
-            body = b"" if scope["method"] == "HEAD" else answer.body
-            await send({"type": "http.response.body", "body": body})
-            return
+        await send_answer(send, answer, headers, with_body=scope["method"] != "HEAD")
+
+
+async def send_answer(
+    send: Send, answer: Answer, headers: list[tuple[bytes, bytes]], *, with_body: bool
+) -> None:
+    """Write an answer: its body in one piece, or piece by piece where it is a stream."""
+    if answer.stream is None and answer.status != 304:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if with_body and answer.stream is not None:
         async for chunk in answer.stream:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": answer.body if with_body else b""})
 
 
 def is_internal(auth: Auth) -> bool:
@@ -230,11 +236,6 @@ def resolves_session_itself(method: str, path: str, token: str) -> bool:
     return method == "GET" and path == "/sessions/me"
 
 
-def with_entity_tag(answer: Answer, request_headers: list[tuple[bytes, bytes]]) -> Answer:
-    """Tag an answer; leave the body out if the client says that it has it."""
-    tag = entity_tag(answer.body)
-    for name, value in request_headers:
-        if name == b"if-none-match" and tag in value:
-            return not_modified(tag)
-    tagged: Headers = (*answer.headers, (b"etag", tag))
-    return replace(answer, headers=tagged)
+def has_already(request_headers: list[tuple[bytes, bytes]], tag: bytes) -> bool:
+    """Does the client say that it has the answer with this tag?"""
+    return any(name == b"if-none-match" and tag in value for name, value in request_headers)

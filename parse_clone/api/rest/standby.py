@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from parse_clone.api.rest.endpoint import send_answer
 from parse_clone.api.rest.middleware.cors import Cors
 from parse_clone.api.rest.request import split_path
 from parse_clone.api.rest.responses import PREFLIGHT, health, not_ready
@@ -35,7 +36,5 @@ class Standby:
             *self._cors.headers(scope["headers"]),
             *answer.headers,
             (b"content-type", answer.content_type),
-            (b"content-length", b"%d" % len(answer.body)),
         ]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send_answer(send, answer, headers, with_body=scope["method"] != "HEAD")

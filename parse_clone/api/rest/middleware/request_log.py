@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextvars import ContextVar
+from itertools import count
 from secrets import token_hex
 
 import structlog
@@ -15,12 +16,16 @@ log = structlog.get_logger("parse_clone.rest")
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request being served; `logs.py` writes it into every line."""
 
+_PROCESS = token_hex(4)
+_NUMBERS = count(1)
 _SAFE = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
 def start_request(offered: str | None) -> str:
     """Name a request, by the id that a proxy gave it if that is harmless; the log remembers the name."""
-    request_id = offered if offered is not None and _SAFE.fullmatch(offered) else token_hex(8)
+    request_id = offered or ""
+    if not _SAFE.fullmatch(request_id):
+        request_id = f"{_PROCESS}-{next(_NUMBERS):x}"
     REQUEST_ID.set(request_id)
     return request_id
 
