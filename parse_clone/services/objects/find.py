@@ -40,7 +40,7 @@ from parse_clone.services.objects.include import (
 from parse_clone.services.objects.present import Presenter, relation_fields
 from parse_clone.services.objects.relations import redirected_class
 from parse_clone.services.objects.requests import FindAnswer, FindRequest
-from parse_clone.services.objects.steps import Find, Finder, FindStep
+from parse_clone.services.objects.steps import Find, Finder, FindStep, changed
 from parse_clone.services.objects.subqueries import check_subquery_depth, resolve_subqueries
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import FindEvent, FoundEvent, TriggerKind, run_trigger
@@ -109,7 +109,7 @@ def with_changes(toolbox: Toolbox, find: Find, changes: JsonObject) -> Find:
     """Ask for something else than the request does."""
     wire: JsonObject = {**find.request.parameters, "where": find.parameters.where, **changes}
     parameters = with_limit(toolbox, find.request, decode_find_parameters(wire))
-    return replace(find, request=replace(find.request, parameters=wire), parameters=parameters)
+    return changed(find, request=replace(find.request, parameters=wire), parameters=parameters)
 
 
 def named_id(find: Find) -> str | None:
@@ -135,7 +135,7 @@ async def redirect(toolbox: Toolbox, context: RequestContext, find: Find) -> Fin
     answer = await find.run(toolbox, context, request)
     for row in answer.results:
         row["className"] = target
-    return replace(find, answer=answer)
+    return changed(find, answer=answer)
 
 
 async def check_class_exists(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
@@ -156,7 +156,7 @@ async def decode_query(toolbox: Toolbox, context: RequestContext, find: Find) ->
     check_includes(toolbox, context, includes)
     object_id = named_id(find)
     if object_id is not None and not find.parameters.order:
-        return replace(find, where=object_id_is(object_id), includes=includes)
+        return changed(find, where=object_id_is(object_id), includes=includes)
     where = decode_where(
         find.parameters.where,
         find.schema,
@@ -174,7 +174,7 @@ async def decode_query(toolbox: Toolbox, context: RequestContext, find: Find) ->
         [key.path for key in order],
         object_id=pinned if isinstance(pinned, str) else None,
     )
-    return replace(find, where=where, order=order, includes=includes)
+    return changed(find, where=where, order=order, includes=includes)
 
 
 @lru_cache(maxsize=16)
@@ -198,13 +198,13 @@ async def fetch(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
     page = page_of(find, presenter)
     if find.parameters.explain is not None:
         plan = await toolbox.storage.explain(find.schema, where, page, find.parameters.explain)
-        return replace(find, plan=plan)
+        return changed(find, plan=plan)
     if is_seen_by_nobody(toolbox, find, presenter):
         texts = await toolbox.storage.find_json(find.schema, where, page)
-        return replace(find, encoded=with_relations(texts, find.schema))
+        return changed(find, encoded=with_relations(texts, find.schema))
     rows = [presenter.present(row) for row in await toolbox.storage.find(find.schema, where, page)]
     drop_unasked(rows, find, presenter)
-    return replace(find, rows=rows)
+    return changed(find, rows=rows)
 
 
 def class_operation(find: Find) -> ClassOperation:
@@ -273,9 +273,9 @@ async def count(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
         return find
     countable = row_condition(find.schema, "count", context.auth)
     if not find.is_known_class:
-        return replace(find, count=0)
+        return changed(find, count=0)
     counted = await toolbox.storage.count(find.schema, all_of(find.matching, countable))
-    return replace(find, count=counted)
+    return changed(find, count=counted)
 
 
 # --- Hooks -----------------------------------------------------------------------------------------------
@@ -350,8 +350,8 @@ async def take_results(
             toolbox, find, {"where": {"objectId": ids[0] if find.request.is_get else {"$in": ids}}}
         )
     rows = [{name: value for name, value in row.items() if name not in ENVELOPE} for row in results]
-    find = await run_after_find(toolbox, context, replace(find, rows=rows))
-    return replace(find, answer=answer_find(find))
+    find = await run_after_find(toolbox, context, changed(find, rows=rows))
+    return changed(find, answer=answer_find(find))
 
 
 ENVELOPE = ("__type", "className")
@@ -373,7 +373,7 @@ async def run_after_find(toolbox: Toolbox, context: RequestContext, find: Find) 
         is_get=is_get_for_hooks(find),
     )
     await run_trigger(toolbox, event)
-    return replace(find, rows=event.objects)
+    return changed(find, rows=event.objects)
 
 
 # --- Answer ----------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ are the business of `relations.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import Json, JsonObject
@@ -36,7 +35,7 @@ from parse_clone.services.objects.relations import (
     resolve_relation,
 )
 from parse_clone.services.objects.requests import FindRequest
-from parse_clone.services.objects.steps import Find
+from parse_clone.services.objects.steps import Find, changed
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import TriggerKind
 
@@ -51,7 +50,7 @@ def check_subquery_depth(toolbox: Toolbox, context: RequestContext, request: Fin
 
 async def resolve_subqueries(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
     """Answer every subquery and look up every relation of the query."""
-    return replace(find, matching=await resolve(toolbox, context, find, find.where))
+    return changed(find, matching=await resolve(toolbox, context, find, find.where))
 
 
 async def resolve(toolbox: Toolbox, context: RequestContext, find: Find, where: Where) -> Condition:
