@@ -30,7 +30,6 @@ from parse_clone.core.values import (
     moment_of,
     pointer,
 )
-from parse_clone.errors import ErrorCode, ParseError
 
 Row: TypeAlias = dict[str, Any]
 """A BSON document as the driver gives and takes it."""
@@ -299,6 +298,9 @@ class Column:
         return NO_OPERAND
 
 
+_ABSENT: Final = Column("_id.absent", None)
+"""What no row has: nothing lies below an id."""
+
 _Writer: TypeAlias = Callable[[Row, Json], None]
 _Reader: TypeAlias = Callable[[JsonObject, Any], None]
 
@@ -380,20 +382,20 @@ class RowCodec:
             stored_object[name] = decode_nested(value)
 
     def column(self, path: str) -> Column:
-        """Find where a dotted REST path lies. Raises 105 where a client's text would become an operator."""
-        if "$" in path or "\0" in path:
-            raise ParseError(ErrorCode.INVALID_KEY_NAME, f"Invalid key name: {path}")
+        """Find where a dotted REST path lies."""
         found = self._columns.get(path)
         if found is not None:
             return found
         root, dot, rest = path.partition(".")
+        if "$" in path or "\0" in path:
+            return _ABSENT  # a client's text must not become an operator
         if root == "authData" and self.splits_auth_data and dot:
             return Column(_AUTH_DATA + rest, None, encode_verbatim)
         column = self._columns.get(root)
         if column is None:
             return Column(path, None)
         if column.is_opaque:
-            return Column(f"_id.{rest}", None)  # nothing lies below a text: absent, as what is asked for
+            return _ABSENT
         return Column(
             f"{column.name}.{rest}",
             None,

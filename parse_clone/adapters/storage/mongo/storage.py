@@ -43,9 +43,10 @@ from parse_clone.adapters.storage.mongo.schema_codec import (
 )
 from parse_clone.adapters.storage.mongo.update_compiler import compile_update, refusal_of
 from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.matcher import apply_page
 from parse_clone.core.names import JoinTable
 from parse_clone.core.operations import Operations
-from parse_clone.core.query import Condition, Near, Page, Regex, TextSearch, leaves
+from parse_clone.core.query import WHOLE, Condition, Near, Page, Regex, TextSearch, leaves
 from parse_clone.core.schema import (
     AddFields,
     AddIndexes,
@@ -106,7 +107,7 @@ class MongoStorage:
         return found
 
     def _time_limit(self, where: Condition) -> int | None:
-        return self._regex_time_limit if any(isinstance(leaf, Regex) for leaf in leaves(where)) else None
+        return self._regex_time_limit if _asks(where, Regex) else None
 
     # --- Read ---------------------------------------------------------------------------------------------
 
@@ -124,6 +125,9 @@ class MongoStorage:
                     raise
                 rows = await self._run(schema, page, query)
         objects = [codec.decode(row) for row in rows]
+        if not page.order and not page.skip and len(rows) != page.limit and _asks(where, Near):
+            # Not every server that speaks MongoDB's protocol sorts by distance; whole answers we can.
+            objects = apply_page(objects, where, WHOLE)
         if page.keys is None or query["projection"] is not None:
             return objects
         wanted = page.keys | {"objectId", "createdAt", "updatedAt", "ACL"}
@@ -159,14 +163,13 @@ class MongoStorage:
             or self._session is not None
         ):
             return False
-        for leaf in leaves(where):
-            if isinstance(leaf, Near | TextSearch):
-                name = codec.column(leaf.path).name
-                kind = "2d" if isinstance(leaf, Near) else "text"
-                await self._collection(codec.schema.name).create_index([(name, kind)], name=f"{name}_{kind}")
-                await self._mirror_indexes(codec.schema.name)
-                return True
-        return False
+        leaf = next((leaf for leaf in leaves(where) if isinstance(leaf, Near | TextSearch)), None)
+        if leaf is None:
+            return False
+        name, kind = codec.column(leaf.path).name, "2d" if isinstance(leaf, Near) else "text"
+        await self._collection(codec.schema.name).create_index([(name, kind)], name=f"{name}_{kind}")
+        await self._mirror_indexes(codec.schema.name)
+        return True
 
     async def count(self, schema: ClassSchema, where: Condition) -> int:
         """Count the matches; all rows of a class are counted by the server's estimate."""
@@ -497,6 +500,10 @@ class MongoStorage:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
+
+
+def _asks(where: Condition, kind: type[Near | Regex]) -> bool:
+    return any(isinstance(leaf, kind) for leaf in leaves(where))
 
 
 def _projection(codec: RowCodec, keys: frozenset[str]) -> Row | None:

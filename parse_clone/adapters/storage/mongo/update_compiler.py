@@ -21,13 +21,15 @@ from parse_clone.core.operations import (
     SetOnInsert,
     wrong_kind,
 )
-from parse_clone.errors import ParseError
+from parse_clone.errors import ErrorCode, ParseError
 
 
 def compile_update(codec: RowCodec, operations: Operations) -> Row:
     """Compile operations; an empty document if there is nothing to do."""
     update: Row = {}
     for path, operation in _spread(codec, operations):
+        if "$" in path or "\0" in path:  # a client's text must not become an operator
+            raise ParseError(ErrorCode.INVALID_KEY_NAME, f"Invalid field name: {path}.")
         for operator, changes in _compile(codec, path, operation).items():
             if changes:
                 update.setdefault(operator, {}).update(changes)
