@@ -57,7 +57,7 @@ def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "secantusd-py"
     )
     if launcher is None:
-        _cannot_run("no MongoDB server: set PARSE_TEST_MONGODB_URI or install secantusdb")
+        raise _cannot_run("no MongoDB server: set PARSE_TEST_MONGODB_URI or install secantusdb")
     port = _free_port()
     log = tmp_path_factory.mktemp("mongodb") / "server.log"
     with log.open("wb") as output:
@@ -69,17 +69,16 @@ def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     try:
         if not _listens(port, process):
-            _cannot_run(f"the MongoDB server did not start: {log.read_text(errors='replace')[-300:]}")
+            raise _cannot_run(f"the MongoDB server did not start: {log.read_text(errors='replace')[-300:]}")
         yield f"mongodb://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(timeout=20)
 
 
-def _cannot_run(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+def _cannot_run(reason: str) -> BaseException:
+    outcome = pytest.fail.Exception if os.environ.get("CI") else pytest.skip.Exception
+    return outcome(reason)
 
 
 def _free_port() -> int:

@@ -240,7 +240,7 @@ async def test_what_clients_send_is_never_code(storage: Storage) -> None:
     for n, name in enumerate(names):
         assert await ids(storage, In("name", (name,))) == [f"w{n}"]
         assert await storage.count(WARD, In(f"info.{name.replace('$', '')}", (1,))) == 1
-        assert await storage.count(WARD, In(f"{name}.x", (1,))) == 0
+        assert await storage.count(WARD, In(f"{name.replace('$', '')}.x", (1,))) == 0
 
 
 async def test_places_and_words_are_found(storage: Storage) -> None:
@@ -271,6 +271,33 @@ async def test_a_bad_expression_is_refused(storage: Storage) -> None:
 async def test_explain_answers_a_plan(storage: Storage) -> None:
     await storage.insert(WARD, [ward("w1")])
     assert isinstance(await storage.explain(WARD, object_id_is("w1"), WHOLE, "queryPlanner"), dict)
+
+
+async def test_pipelines_are_run(storage: Storage) -> None:
+    await storage.change_schema(CreateClass(WARD))
+    await storage.insert(
+        WARD,
+        [ward(f"w{n}", beds=n, open=n > 1, name="ab"[n % 2], head=pointer("u1", "_User")) for n in range(6)],
+    )
+    stages: list[JsonObject] = [
+        {"$match": {"open": True, "beds": {"$gt": 2, "$lte": 5}, "head": "u1"}},
+        {"$group": {"_id": "$name", "total": {"$sum": "$beds"}}},
+        {"$sort": {"_id": 1}},
+    ]
+    assert await storage.aggregate(WARD, stages, {}) == [
+        {"objectId": "a", "total": 4},
+        {"objectId": "b", "total": 8},
+    ]
+    (row,) = await storage.aggregate(WARD, [{"$match": {"_id": "w3"}}, {"$project": {"beds": 1}}], {})
+    assert (row["objectId"], row["beds"]) == ("w3", 3)
+    others: list[JsonObject] = [
+        {"$lookup": {"from": "Ward", "localField": "beds", "foreignField": "beds", "as": "same"}}
+    ]
+    assert len(await storage.aggregate(WARD, others, {})) == 6
+    assert isinstance((await storage.aggregate(WARD, stages, {"explain": "queryPlanner"}))[0], dict)
+    with pytest.raises(ParseError) as refusal:
+        await storage.aggregate(WARD, [{"$noSuchStage": {}}], {})
+    assert refusal.value.code == ErrorCode.INVALID_QUERY
 
 
 # --- Rights ----------------------------------------------------------------------------------------------
@@ -481,7 +508,7 @@ async def test_texts_are_found_whatever_their_case_if_asked(storage: Storage) ->
     found = await storage.find(USER, In("username", ("zoË",)), page)
     assert [user["objectId"] for user in found] == ["u1"]
     assert await storage.find(USER, In("username", ("zoË",)), WHOLE) == []
-    other = AllOf((In("username", ("ZOE",)), NotIn("objectId", ("u2",))))
+    other: Condition = AllOf((In("username", ("ZOE",)), NotIn("objectId", ("u2",))))
     assert await storage.find(USER, other, page) == []
 
 

@@ -70,8 +70,12 @@ Work: TypeAlias = Callable[["Connection"], T]
 class Session(Protocol):
     """Reads and writes, in a transaction or outside of one."""
 
-    async def read(self, query: Sql, decode: Decode[T], *, scans: bool = False) -> T:
-        """Run a query and decode its rows. `scans`: it is known to take long."""
+    async def read(self, query: Sql, decode: Decode[T]) -> T:
+        """Run a query and decode its rows."""
+        ...
+
+    async def scan(self, work: Work[T]) -> T:
+        """Do something that only reads, but long."""
         ...
 
     async def write(self, work: Work[T], *, long: bool = False) -> T:
@@ -206,9 +210,9 @@ class Database:
 
     # --- Reads --------------------------------------------------------------------------------------------
 
-    async def read(self, query: Sql, decode: Decode[T], *, scans: bool = False) -> T:
+    async def read(self, query: Sql, decode: Decode[T]) -> T:
         """Run a query: here while it is quick, else by a reader thread."""
-        if not scans and not self._is_slow(query.text):
+        if not self._is_slow(query.text):
             try:
                 return decode(self._main.rows(query))
             except TooSlow:
@@ -217,9 +221,13 @@ class Database:
                 pass  # another process opens or repairs the file: a thread can wait
             except apsw.Error as error:
                 raise database_error(error) from error
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query, decode)
+        return await self.scan(lambda connection: decode(connection.rows(query)))
 
-    def _read(self, query: Sql, decode: Decode[T]) -> T:
+    async def scan(self, work: Work[T]) -> T:
+        """Read by a reader thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._scan, work)
+
+    def _scan(self, work: Work[T]) -> T:
         try:
             connection = (
                 self._idle_readers.pop()
@@ -227,12 +235,11 @@ class Database:
                 else self._connect(busy_timeout=PATIENCE, read_only=True)
             )
             try:
-                rows = connection.rows(query)
+                return work(connection)
             finally:
                 self._idle_readers.append(connection)
         except (apsw.Error, TooSlow) as error:  # too slow: interrupted, because the database closes
             raise database_error(error) from error
-        return decode(rows)
 
     def _is_slow(self, shape: str) -> bool:
         spared = self._slow_shapes.get(shape)
@@ -443,9 +450,13 @@ class Transaction:
             except apsw.Error as error:
                 raise database_error(error) from error
 
-    async def read(self, query: Sql, decode: Decode[T], *, scans: bool = False) -> T:
+    async def read(self, query: Sql, decode: Decode[T]) -> T:
         """Run a query that sees the transaction's own writes."""
-        return decode(await self._run(lambda connection: connection.rows(query), apart=scans))
+        return await self._run(lambda connection: decode(connection.rows(query)))
+
+    async def scan(self, work: Work[T]) -> T:
+        """Read by the writer thread."""
+        return await self._run(work, apart=True)
 
     async def write(self, work: Work[T], *, long: bool = False) -> T:
         """Do a write here while it is quick, else by the writer thread."""

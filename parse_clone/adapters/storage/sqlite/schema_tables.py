@@ -26,7 +26,7 @@ from parse_clone.adapters.storage.sqlite.layout import (
     table_name,
 )
 from parse_clone.core.json_types import JsonObject
-from parse_clone.core.names import JoinTable, root_of
+from parse_clone.core.names import JoinTable, join_table, root_of
 from parse_clone.core.schema import (
     AddFields,
     AddIndexes,
@@ -42,7 +42,12 @@ from parse_clone.core.schema import (
     SetFieldOptions,
     SetPermissions,
 )
-from parse_clone.core.system_classes import DEFAULT_FIELDS, VOLATILE_CLASSES, with_system_fields
+from parse_clone.core.system_classes import (
+    DEFAULT_FIELDS,
+    VOLATILE_CLASSES,
+    join_schema,
+    with_system_fields,
+)
 from parse_clone.errors import DuplicateValue, ErrorCode, ParseError
 
 SYSTEM_TABLES = (
@@ -171,6 +176,12 @@ def change_schema(connection: Connection, change: SchemaChange) -> None:
     connection.change(f"PRAGMA user_version = {int(str(version)) + 1}")
 
 
+def load_schema(connection: Connection, class_name: str) -> ClassSchema:
+    """Read one class, of whatever kind, with all the fields that it has in any case."""
+    links = join_table(class_name)
+    return join_schema(links) if links else with_system_fields(_load(connection, class_name))
+
+
 def _load(connection: Connection, class_name: str) -> ClassSchema:
     rows = connection.rows(Sql("SELECT definition FROM _SCHEMA WHERE class_name = ?", (class_name,)))
     return decode_schema(class_name, str(rows[0][0])) if rows else ClassSchema(class_name, DEFAULT_FIELDS)
@@ -250,7 +261,7 @@ def _add_index(connection: Connection, index: Index) -> None:
         _drop_index(connection, index.class_name, index.name)
     make_table(connection, index.class_name)
     connection.change("INSERT INTO _INDEX VALUES (?, ?, ?)", (index.class_name, index.name, definition))
-    layout = ClassLayout(with_system_fields(_load(connection, index.class_name)))
+    layout = ClassLayout(load_schema(connection, index.class_name))
     terms = _index_terms(layout, index)
     if not terms:
         return

@@ -27,13 +27,14 @@ from parse_clone.adapters.storage.sqlite.layout import (
     layouts,
     links_table,
 )
+from parse_clone.adapters.storage.sqlite.pipelines import aggregate, leading_condition
 from parse_clone.adapters.storage.sqlite.query_compiler import compile_matches, compile_page, equals_one_of
 from parse_clone.core.comparison import Missing, compile_path, equality_key
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.matcher import apply_page
 from parse_clone.core.names import JoinTable, root_of
 from parse_clone.core.operations import Operations, apply_operations, initial_values
-from parse_clone.core.query import EVERYTHING, AllOf, Compare, Condition, In, Page, leaves
+from parse_clone.core.query import EVERYTHING, WHOLE, AllOf, Compare, Condition, In, Page, leaves
 from parse_clone.core.schema import ClassSchema, Index, SchemaChange
 from parse_clone.core.system_classes import join_schema, new_schema
 from parse_clone.core.values import date_value
@@ -64,8 +65,8 @@ class SqliteStorage:
         query = compile_page(layout, where, page)
         if query is None:
             every = compile_matches(layout, where, case_insensitive=page.case_insensitive)
-            return await self._session.read(
-                every, lambda rows: apply_page(decode_objects(rows), where, page), scans=True
+            return await self._session.scan(
+                lambda connection: apply_page(decode_objects(connection.rows(every)), where, page)
             )
         keys = page.keys
         return await self._session.read(
@@ -88,8 +89,9 @@ class SqliteStorage:
     async def count(self, schema: ClassSchema, where: Condition) -> int:
         """Count the matches."""
         query = compile_matches(self._layout(schema), where, "count(*)")
-        # SQLite counts a whole table in one step, which nothing interrupts.
-        return await self._session.read(query, _decode_count, scans=where == EVERYTHING)
+        if where == EVERYTHING:  # SQLite does it in one step, which nothing interrupts
+            return await self._session.scan(lambda connection: _decode_count(connection.rows(query)))
+        return await self._session.read(query, _decode_count)
 
     async def distinct(self, schema: ClassSchema, path: str, where: Condition) -> list[Json]:
         """List the different values of a path; those of arrays element by element, null left out."""
@@ -103,7 +105,10 @@ class SqliteStorage:
         self, schema: ClassSchema, stages: Sequence[JsonObject], options: Mapping[str, Json]
     ) -> list[JsonObject]:
         """Run a pipeline over the class's objects."""
-        raise NotImplementedError
+        if options.get("explain"):
+            plan = await self.explain(schema, leading_condition(schema, stages), WHOLE, "queryPlanner")
+            return [plan] if isinstance(plan, dict) else []
+        return await self._session.scan(lambda connection: aggregate(connection, schema, stages, options))
 
     async def explain(self, schema: ClassSchema, where: Condition, page: Page, verbosity: str) -> Json:
         """Answer SQLite's plan for a find: its statement, and the steps that read tables and indexes."""
