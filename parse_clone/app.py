@@ -6,6 +6,7 @@ Services know ports and adapters implement them; here, and only here, they are i
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,7 @@ import structlog
 from parse_clone.adapters.auth.providers import configured_providers
 from parse_clone.adapters.passwords import BcryptHasher
 from parse_clone.adapters.system import RandomIds, SystemClock
+from parse_clone.api.livequery.endpoint import LiveQueryEndpoint
 from parse_clone.api.rest.endpoint import RestEndpoint
 from parse_clone.api.rest.middleware.rate_limit import RateLimiter, limit_of_hook
 from parse_clone.api.rest.middleware.route_allow_list import RouteAllowList
@@ -30,6 +32,7 @@ from parse_clone.ports import AuthProvider, Clock, FileStore, Ids, Mailer, Passw
 from parse_clone.services.caches import Caches
 from parse_clone.services.catalog import SchemaCatalog
 from parse_clone.services.changes import Listeners
+from parse_clone.services.livequery.hub import LiveQueryHub
 from parse_clone.services.schedules import run_schedules
 from parse_clone.services.startup import prepare_database
 from parse_clone.services.toolbox import Toolbox
@@ -75,10 +78,40 @@ async def assemble(settings: Settings, adapters: Adapters, register: Register | 
         cloud = load_hooks(toolbox, register)
         allowed = RouteAllowList(settings)
         limits = RateLimiter((*settings.rate_limit, *cloud_rate_limits(cloud)))
-        tasks = [background.create_task(run_schedules(toolbox, cloud.schedules))]
-        yield RestEndpoint(toolbox, all_routes(settings, allowed, limits), allowed, limits)
+        hub = LiveQueryHub(toolbox)
+        publish_live_changes(toolbox, hub)
+        live_queries = LiveQueryEndpoint(toolbox, hub)
+        tasks = [
+            background.create_task(run_schedules(toolbox, cloud.schedules)),
+            background.create_task(hub.run()),
+        ]
+        yield Doors(
+            RestEndpoint(toolbox, all_routes(settings, allowed, limits), allowed, limits), live_queries
+        )
+        live_queries.close()
         for task in tasks:
             task.cancel()
+
+
+def publish_live_changes(toolbox: Toolbox, hub: LiveQueryHub) -> None:
+    """Send the changes of the classes that may be watched to those who watch."""
+    options = toolbox.settings.live_query
+    if options is None or not options.class_names or not isinstance(toolbox.changes, Listeners):
+        return
+    is_live = re.compile("|".join(f"(?:{name})" for name in options.class_names)).fullmatch
+    toolbox.changes.add(lambda class_name: is_live(class_name) is not None, hub.receive)
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The open server: REST and LiveQuery on one port."""
+
+    rest: Asgi
+    live_queries: Asgi
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        door = self.live_queries if scope["type"] == "websocket" else self.rest
+        await door(scope, receive, send)
 
 
 def load_hooks(toolbox: Toolbox, register: Register | None) -> Cloud:
@@ -181,14 +214,13 @@ class _App:
         self._server: Asgi = self._standby
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        match scope["type"]:
-            case "http":
-                await self._server(scope, receive, send)
-            case "lifespan":
-                await self._live(receive, send)
-            case "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 1000})
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "websocket" and self._server is self._standby:
+            await receive()
+            await send({"type": "websocket.close", "code": 1013, "reason": "not ready"})
+        else:
+            await self._server(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

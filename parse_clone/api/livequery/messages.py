@@ -55,7 +55,7 @@ _REQUIRED: dict[str, dict[str, str]] = {
     "unsubscribe": {"op": "string", "requestId": "number"},
 }
 _OPTIONAL: dict[str, dict[str, str]] = {
-    "connect": {name: "string" for name in (*KEY_NAMES, "sessionToken", "installationId")},
+    "connect": dict.fromkeys((*KEY_NAMES, "sessionToken", "installationId"), "string"),
     "subscribe": {"sessionToken": "string"},
     "update": {"sessionToken": "string"},
     "unsubscribe": {},

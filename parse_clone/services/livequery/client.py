@@ -1,0 +1,274 @@
+"""One LiveQuery client: what it may connect to and subscribe to, by the same rules as a REST query.
+
+It speaks through its connection only; frames go out in the order in which its messages came in.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+
+import orjson
+
+from parse_clone.core.context import Auth, RequestContext
+from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.names import root_of
+from parse_clone.core.permissions import authorize, check_class_access, check_query_paths
+from parse_clone.core.query import (
+    NOTHING,
+    AllOf,
+    AnyOf,
+    Condition,
+    InQuery,
+    NoneOf,
+    RelatedTo,
+    Select,
+    TextSearch,
+    Where,
+)
+from parse_clone.core.query_json import decode_where, where_paths
+from parse_clone.core.schema import ClassSchema
+from parse_clone.core.system_classes import new_schema
+from parse_clone.core.values import pointer
+from parse_clone.errors import ErrorCode, ParseError, permission_denied
+from parse_clone.services.livequery.hub import LiveQueryHub, context_of, encode_error
+from parse_clone.services.livequery.subscriptions import (
+    Audience,
+    Connection,
+    Subscription,
+    WatchedQuery,
+)
+from parse_clone.services.objects.find import query_limits
+from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.triggers import (
+    CONNECT,
+    ConnectEvent,
+    SubscribeEvent,
+    TriggerKind,
+    run_trigger,
+)
+from parse_clone.services.users.authentication import is_same
+
+NOT_CONNECTED = 2
+WRONG_KEY = 4
+
+
+class LiveQueryClient:
+    """The server's memory of one connection."""
+
+    def __init__(
+        self, toolbox: Toolbox, hub: LiveQueryHub, connection: Connection, base_url: str, ip: str
+    ) -> None:
+        self._toolbox = toolbox
+        self._hub = hub
+        self._connection = connection
+        self._base_url = base_url
+        self._ip = ip
+        self._id: str | None = None
+        self._installation_id: str | None = None
+        self._audience = Audience(None, False, base_url)
+        self._watching: dict[int | float, tuple[WatchedQuery, Subscription]] = {}
+
+    # --- Connect ---
+
+    async def connect(self, keys: JsonObject, session_token: str | None, installation_id: str | None) -> None:
+        """Check the keys, ask the application's hook, and welcome the client under a new id."""
+        pairs = self._toolbox.settings.live_query_server_options.key_pairs
+        if pairs and not any(_presents(keys, name, secret) for name, secret in pairs.items()):
+            self._refuse(WRONG_KEY, "Key in request is not valid")
+            return
+        is_master = "masterKey" in pairs and _presents(keys, "masterKey", pairs["masterKey"])
+        audience = Audience(session_token, is_master, self._base_url)
+        try:
+            await self._run_before_connect(audience, installation_id)
+        except ParseError as error:
+            self._connection.deliver(encode_error(error, None))
+            return
+        self.close()
+        self._id, self._installation_id = str(uuid.uuid4()), installation_id
+        self._audience = audience
+        self._hub.metrics.connections += 1
+        self._send("connected")
+
+    async def _run_before_connect(self, audience: Audience, installation_id: str | None) -> None:
+        if not self._toolbox.triggers.has(CONNECT, TriggerKind.BEFORE_CONNECT):
+            return
+        event = ConnectEvent(
+            TriggerKind.BEFORE_CONNECT,
+            CONNECT,
+            await self._context(audience, installation_id),
+            clients=self._hub.metrics.connections,
+            subscriptions=self._hub.subscriptions.class_count,
+        )
+        await run_trigger(self._toolbox, event)
+
+    # --- Subscribe ---
+
+    async def subscribe(
+        self,
+        request_id: int | float,
+        class_name: str,
+        where: JsonObject,
+        *,
+        keys: tuple[str, ...] | None,
+        watch: tuple[str, ...] | None,
+        session_token: str | None,
+        is_update: bool,
+    ) -> None:
+        """Watch a query, if this client may find what it asks for. The same request id replaces."""
+        if self._id is None:
+            self._refuse_stranger("subscribing")
+            return
+        if is_update:
+            self.unsubscribe(request_id, silently=True)
+        try:
+            await self._subscribe(request_id, class_name, where, keys, watch, session_token)
+        except ParseError as error:
+            self._connection.deliver(encode_error(error, request_id))
+
+    async def _subscribe(
+        self,
+        request_id: int | float,
+        class_name: str,
+        where: JsonObject,
+        keys: tuple[str, ...] | None,
+        watch: tuple[str, ...] | None,
+        session_token: str | None,
+    ) -> None:
+        self._check_room(request_id)
+        audience = replace(self._audience, session_token=session_token or self._audience.session_token)
+        context = await self._context(audience, self._installation_id)
+        event = SubscribeEvent(
+            TriggerKind.BEFORE_SUBSCRIBE,
+            class_name,
+            context,
+            request_id=request_id,
+            where=where,
+            keys=None if keys is None else list(keys),
+            watch=None if watch is None else list(watch),
+        )
+        await run_trigger(self._toolbox, event)
+        condition, where = await self._authorized(class_name, context.auth, event)
+        subscription = Subscription(
+            self._connection,
+            request_id,
+            audience,
+            self._envelope(request_id),
+            None if event.keys is None else frozenset(event.keys),
+            None if event.watch is None else frozenset(event.watch),
+        )
+        self._drop(request_id)
+        query = self._hub.subscriptions.add(class_name, where, condition, subscription)
+        self._watching[request_id] = (query, subscription)
+        self._send("subscribed", request_id)
+
+    def _check_room(self, request_id: int | float) -> None:
+        most = self._toolbox.settings.live_query_server_options.max_subscriptions
+        if len(self._watching) >= most and request_id not in self._watching:
+            text = f"A connection may have {most} subscriptions."
+            raise ParseError(ErrorCode.OPERATION_FORBIDDEN, text)
+
+    async def _authorized(
+        self, class_name: str, auth: Auth, event: SubscribeEvent
+    ) -> tuple[Condition, JsonObject]:
+        """Check the query like a find; answer what to match."""
+        toolbox, where = self._toolbox, dict(event.where)
+        check_class_access(class_name, "find", auth)
+        if class_name == "_Session":
+            if auth.user_id is None:
+                raise permission_denied("Invalid session token", ErrorCode.INVALID_SESSION_TOKEN)
+            where["user"] = pointer("_User", auth.user_id)
+        schema = await toolbox.catalog.get(class_name) or new_schema(class_name)
+        decoded = decode_where(
+            where, schema, auth, query_limits(toolbox.settings.request_complexity), now=toolbox.clock.now()
+        )
+        authorize(schema, "find", auth)
+        self._check_protected(schema, auth, decoded, event.watch or [])
+        return as_condition(decoded), where
+
+    def _check_protected(self, schema: ClassSchema, auth: Auth, where: Where, watch: list[str]) -> None:
+        paths = where_paths(where) | {root_of(name) for name in watch}
+        check_query_paths(schema, auth, self._toolbox.protection, paths)
+
+    # --- Unsubscribe, goodbye ---
+
+    def unsubscribe(self, request_id: int | float, *, silently: bool = False) -> None:
+        """Stop watching."""
+        if self._id is None:
+            self._refuse_stranger("unsubscribing")
+        elif request_id not in self._watching:
+            self._refuse(
+                NOT_CONNECTED,
+                f"Cannot find subscription with clientId {self._id} subscriptionId {request_id}. "
+                "Make sure you subscribe to live query server before unsubscribing.",
+            )
+        else:
+            self._drop(request_id)
+            if not silently:
+                self._send("unsubscribed", request_id)
+
+    def _drop(self, request_id: int | float) -> None:
+        watching = self._watching.pop(request_id, None)
+        if watching is not None:
+            self._hub.subscriptions.remove(*watching)
+
+    def close(self) -> None:
+        """Forget the client and all it watches."""
+        audiences = {self._audience, *(sub.audience for _, sub in self._watching.values())}
+        for request_id in list(self._watching):
+            self._drop(request_id)
+        for audience in audiences:
+            self._hub.forget(audience)
+        if self._id is not None:
+            self._id = None
+            self._hub.metrics.connections -= 1
+
+    # --- Frames out ---
+
+    async def _context(self, audience: Audience, installation_id: str | None) -> RequestContext:
+        auth = await self._hub.auth_of(audience)
+        return replace(context_of(audience, auth), installation_id=installation_id, ip=self._ip)
+
+    def _envelope(self, request_id: int | float) -> bytes:
+        own: dict[str, Json] = {"clientId": self._id}
+        if self._installation_id is not None:
+            own["installationId"] = self._installation_id
+        own["requestId"] = request_id
+        return orjson.dumps(own)[1:-1]
+
+    def _send(self, op: str, request_id: int | float | None = None) -> None:
+        frame: dict[str, Json] = {"op": op, "clientId": self._id}
+        if self._installation_id is not None:
+            frame["installationId"] = self._installation_id
+        if request_id is not None:
+            frame["requestId"] = request_id
+        self._connection.deliver(orjson.dumps(frame))
+
+    def _refuse(self, code: int, text: str) -> None:
+        self._connection.deliver(encode_error(ParseError(code, text), None, reconnect=True))
+
+    def _refuse_stranger(self, action: str) -> None:
+        self._refuse(
+            NOT_CONNECTED,
+            f"Can not find this client, make sure you connect to server before {action}",
+        )
+
+
+def _presents(keys: JsonObject, name: str, secret: str) -> bool:
+    presented = keys.get(name)
+    return isinstance(presented, str) and is_same(presented, secret)
+
+
+def as_condition(where: Where) -> Condition:
+    """What LiveQuery can match: subqueries and text search match nothing, as clients know it."""
+    match where:
+        case AllOf(parts):
+            return AllOf(tuple(as_condition(part) for part in parts))
+        case AnyOf(parts):
+            return AnyOf(tuple(as_condition(part) for part in parts))
+        case NoneOf(parts):
+            return NoneOf(tuple(as_condition(part) for part in parts))
+        case TextSearch() | InQuery() | Select() | RelatedTo():
+            return NOTHING
+        case _:
+            return where
