@@ -1,6 +1,7 @@
 """Query strings and forms: names and texts, read as Parse reads them.
 
-A value that is JSON counts as JSON (`limit=10`), any other as text (`order=-name`); `where[ward]=W2` nests.
+A value that is JSON counts as JSON (`limit=10`), any other as text (`order=-name`); `where[ward]=W2` nests,
+a name that comes again (`keys=a&keys=b`) makes a list.
 """
 
 from __future__ import annotations
@@ -28,9 +29,15 @@ def decode_form(text: str) -> JsonObject:
     for name, value in parse_qsl(text, keep_blank_values=True)[:MAX_PARAMETERS]:
         if "[" in name:
             _put(form, name, value)
+        elif name in form:
+            form[name] = [*_listed(form[name]), value]
         else:
             form[name] = value
     return form
+
+
+def _listed(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else [value]
 
 
 def _decode_json(value: Json) -> Json:

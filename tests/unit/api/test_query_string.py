@@ -25,6 +25,7 @@ from parse_clone.api.rest.query_string import decode_form, decode_query_string
         ("where[ward]=W2&where[bed]=5", {"where": {"ward": "W2", "bed": "5"}}),
         ("where[a][b]=c", {"where": {"a": {"b": "c"}}}),
         ("where[]=a&where[]=b", {"where": {"0": "a", "1": "b"}}),
+        ("keys=a&keys=b&keys=c", {"keys": ["a", "b", "c"]}),
         ("[x]=1", {"[x]": 1}),
         ("where[open=1", {"where[open": 1}),
         ("a=1&a[b]=2", {"a": {"b": "2"}}),
