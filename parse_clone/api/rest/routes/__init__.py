@@ -6,10 +6,13 @@ from parse_clone.api.rest.middleware.rate_limit import RateLimiter
 from parse_clone.api.rest.middleware.route_allow_list import RouteAllowList
 from parse_clone.api.rest.router import Router
 from parse_clone.api.rest.routes import (
+    account_mail,
+    aggregate,
     batch,
     classes,
     cloud_code,
     config,
+    graphql_config,
     push,
     schemas,
     server,
@@ -24,11 +27,14 @@ def all_routes(settings: Settings, allowed: RouteAllowList, limits: RateLimiter)
     router = Router(
         classes.ROUTES,
         users.ROUTES,
+        account_mail.ROUTES,
         sessions.ROUTES,
         config.ROUTES,
         schemas.ROUTES,
+        aggregate.ROUTES,
         cloud_code.ROUTES,
         push.ROUTES,
+        graphql_config.ROUTES,
         server.ROUTES,
     )
     router.add(*batch.routes(settings, router, allowed, limits))
