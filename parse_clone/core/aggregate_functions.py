@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import partial
 from typing import Final
@@ -326,13 +326,17 @@ def _last(values: Found) -> Found:
     return None if is_null(values) else _element_at(values, -1)
 
 
-def _unique(values: Sequence[Json]) -> list[Json]:
-    return list({equality_key(value): value for value in reversed(values)}.values())[::-1]
+def unique(values: Iterable[Json]) -> list[Json]:
+    """Keep the first of equal values."""
+    kept: dict[object, Json] = {}
+    for value in values:
+        kept.setdefault(equality_key(value), value)
+    return list(kept.values())
 
 
 def _set_union(*arrays: Found) -> Found:
     joined = _concat_arrays(*arrays)
-    return _unique(joined) if isinstance(joined, list) else None
+    return unique(joined) if isinstance(joined, list) else None
 
 
 def _set_intersection(*arrays: Found) -> Found:
@@ -340,14 +344,14 @@ def _set_intersection(*arrays: Found) -> Found:
         return None
     first, *others = (array_of("$setIntersection", array) for array in arrays)
     keys = [{equality_key(value) for value in other} for other in others]
-    return _unique([value for value in first if all(equality_key(value) in other for other in keys)])
+    return unique([value for value in first if all(equality_key(value) in other for other in keys)])
 
 
 def _set_difference(left: Found, right: Found) -> Found:
     if is_null(left, right):
         return None
     keys = {equality_key(value) for value in array_of("$setDifference", right)}
-    return _unique([v for v in array_of("$setDifference", left) if equality_key(v) not in keys])
+    return unique([v for v in array_of("$setDifference", left) if equality_key(v) not in keys])
 
 
 def _merge_objects(*values: Found) -> Found:

@@ -17,7 +17,7 @@ from parse_clone.core.aggregate_expressions import (
     compile_expression,
     compile_field,
 )
-from parse_clone.core.aggregate_functions import FOLDS, as_json, is_true, refuse
+from parse_clone.core.aggregate_functions import FOLDS, as_json, is_true, refuse, unique
 from parse_clone.core.aggregate_match import compile_match
 from parse_clone.core.comparison import (
     MISSING,
@@ -233,21 +233,20 @@ def _project(argument: Json, sources: Sources, depth: int) -> Stage:
 
 def _plant(tree: Tree, segments: Sequence[str], source: Json) -> None:
     name, *rest = segments
-    if rest:
+    members = source if isinstance(source, dict) and not any(key.startswith("$") for key in source) else {}
+    if rest or members:
         below = tree.setdefault(name, {})
         if not isinstance(below, dict):
             raise refuse(f"Invalid $project: path collision at {name}")
-        _plant(below, rest, source)
-    elif isinstance(source, bool | int | float):
-        tree[name] = is_true(source)
-    elif isinstance(source, dict) and source and not any(key.startswith("$") for key in source):
-        below = tree.setdefault(name, {})
-        if not isinstance(below, dict):
-            raise refuse(f"Invalid $project: path collision at {name}")
-        for key, part in source.items():
-            _plant(below, _segments(key), part)
+        if rest:
+            _plant(below, rest, source)
+        else:
+            for key, part in members.items():
+                _plant(below, _segments(key), part)
+    elif name in tree:
+        raise refuse(f"Invalid $project: path collision at {name}")
     else:
-        tree[name] = compile_expression(source)
+        tree[name] = is_true(source) if isinstance(source, bool | int | float) else compile_expression(source)
 
 
 def _only_drops(tree: Tree, *, skip_id: bool = False) -> bool:
@@ -349,10 +348,6 @@ def _present(values: Sequence[Found]) -> list[Json]:
     return [value for value in values if not isinstance(value, Missing)]
 
 
-def _unique(values: Sequence[Found]) -> list[Json]:
-    return list({equality_key(value): value for value in _present(values)}.values())
-
-
 def _merged(values: Sequence[Found]) -> Found:
     merged: JsonObject = {}
     for value in values:
@@ -365,7 +360,7 @@ _ACCUMULATORS: Mapping[str, Fold] = {
     "$first": lambda values: as_json(values[0]),
     "$last": lambda values: as_json(values[-1]),
     "$push": _present,
-    "$addToSet": _unique,
+    "$addToSet": lambda values: unique(_present(values)),
     "$count": len,
     "$mergeObjects": _merged,
 }

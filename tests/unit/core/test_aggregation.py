@@ -240,7 +240,13 @@ def test_now_is_what_the_caller_says() -> None:
 
 def test_raw_values_are_extended_json() -> None:
     stages: tuple[JsonObject, ...] = (
-        {"$match": {"createdAt": {"$in": [{"$date": "2026-01-05T10:00:00.000Z"}, {"$oid": "x"}]}}},
+        {
+            "$match": {
+                "createdAt": {
+                    "$in": [{"$date": "2026-01-05T10:00:00.000Z"}, {"$oid": "x"}, {"$numberLong": "x"}]
+                }
+            }
+        },
         {"$match": {"age": {"$gt": {"$numberInt": "39"}}}},
     )
     (row,) = run(*stages, rawValues=True)
