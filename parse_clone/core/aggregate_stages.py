@@ -259,7 +259,7 @@ def _only_drops(tree: Tree, *, skip_id: bool = False) -> bool:
 
 def _dropped(tree: Tree) -> list[str]:
     """List the paths of a projection that only drops; `_id` may stand among them to be kept."""
-    paths = []
+    paths: list[str] = []
     for name, part in tree.items():
         if isinstance(part, dict):
             paths.extend(f"{name}.{path}" for path in _dropped(part))

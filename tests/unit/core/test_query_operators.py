@@ -107,6 +107,11 @@ OPERATORS: list[tuple[str, JsonObject, Where]] = [
     ("name", {"$exists": None}, Exists("name", False)),
     ("tags", {"$eq": ["a"]}, In("tags", (["a"],))),
     ("tags", {"$all": ["a", {"x": 1}, date(ISO)]}, ContainsAll("tags", ("a", {"x": 1}, date(ISO)))),
+    (
+        "tags",
+        {"$in": [{"__type": "File", "name": "a", "url": "http://x"}]},
+        In("tags", ({"__type": "File", "name": "a", "url": "http://x"},)),
+    ),
     ("tags", {"$all": [{"$unknown": "x"}]}, ContainsAll("tags", ({"$unknown": "x"},))),
     ("tags", {"$all": [{"$regex": "^\\Qab\\E"}]}, ContainsAllPrefixes("tags", ("ab",))),
     ("tags", {"$all": []}, ContainsAll("tags", ())),
