@@ -17,7 +17,7 @@ from parse_clone.core.class_permissions import ClassOperation
 from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import RESERVED_FIELDS, root_of
-from parse_clone.core.permissions import check_class_access, check_query_paths, row_condition
+from parse_clone.core.permissions import ObjectOperation, check_class_access, check_query_paths, row_condition
 from parse_clone.core.query import Page, all_of, object_id_is
 from parse_clone.core.query_json import (
     FindParameters,
@@ -62,7 +62,8 @@ async def walk_find(
 async def start_find(run: Finder, toolbox: Toolbox, context: RequestContext, request: FindRequest) -> Find:
     """Decode a request: may this caller query the class at all, and what does he ask for?"""
     parameters = decode_parameters(toolbox, context, request)
-    check_class_access(request.class_name, "get" if request.is_get else "find", context.auth)
+    operation: ObjectOperation = "get" if is_one_object(request, parameters) else "find"
+    check_class_access(request.class_name, operation, context.auth)
     check_explain(toolbox, context, parameters)
     check_subquery_depth(toolbox, context, request)
     schema = await toolbox.catalog.get(request.class_name)
@@ -112,11 +113,15 @@ def with_changes(toolbox: Toolbox, find: Find, changes: JsonObject) -> Find:
     return changed(find, request=replace(find.request, parameters=wire), parameters=parameters)
 
 
-def named_id(find: Find) -> str | None:
+def named_id(parameters: FindParameters) -> str | None:
     """The object id, if the query asks for nothing but one id."""
-    where = find.parameters.where
-    object_id = where.get("objectId")
-    return object_id if len(where) == 1 and isinstance(object_id, str) else None
+    object_id = parameters.where.get("objectId")
+    return object_id if len(parameters.where) == 1 and isinstance(object_id, str) else None
+
+
+def is_one_object(request: FindRequest, parameters: FindParameters) -> bool:
+    """Does this get one object by its id? So does an include of a single object."""
+    return request.is_get or (request.purpose == "include" and named_id(parameters) is not None)
 
 
 # --- Steps -----------------------------------------------------------------------------------------------
@@ -154,7 +159,7 @@ async def decode_query(toolbox: Toolbox, context: RequestContext, find: Find) ->
     """Decode the query by the class's field types; refuse what is too large or asks for protected fields."""
     includes = included_paths(find.parameters, find.schema)
     check_includes(toolbox, context, includes)
-    object_id = named_id(find)
+    object_id = named_id(find.parameters)
     if object_id is not None and not find.parameters.order:
         return changed(find, where=object_id_is(object_id), includes=includes)
     where = decode_where(
@@ -209,7 +214,7 @@ async def fetch(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
 
 def class_operation(find: Find) -> ClassOperation:
     """Which class permission the query needs: one object by its id is a `get`, and so are includes."""
-    is_get = find.request.is_get or find.request.purpose == "include" or named_id(find) is not None
+    is_get = find.request.is_get or find.request.purpose == "include" or named_id(find.parameters) is not None
     return "get" if is_get else "find"
 
 
@@ -290,7 +295,7 @@ async def run_before_find(toolbox: Toolbox, context: RequestContext, find: Find)
         find.schema.name,
         context,
         parameters=hook_parameters(find),
-        is_get=is_get_for_hooks(find),
+        is_get=is_one_object(find.request, find.parameters),
         is_count=find.parameters.count,
     )
     await run_trigger(toolbox, event)
@@ -305,11 +310,6 @@ def hook_parameters(find: Find) -> JsonObject:
     if find.request.purpose == "client" and not find.request.is_get:
         parameters["limit"] = find.parameters.limit
     return parameters
-
-
-def is_get_for_hooks(find: Find) -> bool:
-    """Does this ask for one object by its id? An include of a single object does."""
-    return find.request.is_get or (find.request.purpose == "include" and named_id(find) is not None)
 
 
 CHANGEABLE = (
@@ -370,7 +370,7 @@ async def run_after_find(toolbox: Toolbox, context: RequestContext, find: Find) 
         context,
         objects=find.rows,
         parameters={**find.request.parameters, "where": find.parameters.where},
-        is_get=is_get_for_hooks(find),
+        is_get=is_one_object(find.request, find.parameters),
     )
     await run_trigger(toolbox, event)
     return changed(find, rows=event.objects)
