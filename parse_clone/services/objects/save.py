@@ -31,7 +31,12 @@ from parse_clone.core.operations import (
 from parse_clone.core.permissions import authorize, check_class_access, default_acl, row_condition
 from parse_clone.core.query import Page, all_of, object_id_is
 from parse_clone.core.schema import ClassSchema, Field, apply_defaults, check_types
-from parse_clone.core.system_classes import WRITABLE_INTERNAL_FIELDS, check_required_columns, new_schema
+from parse_clone.core.system_classes import (
+    CLIENT_CREATABLE,
+    WRITABLE_INTERNAL_FIELDS,
+    check_required_columns,
+    new_schema,
+)
 from parse_clone.core.values import check_file_domains, encode_date
 from parse_clone.errors import ErrorCode, ParseError, object_not_found, permission_denied
 from parse_clone.services.changes import ObjectChange
@@ -124,7 +129,8 @@ def type_name(value: Json) -> str:
 
 def check_class_creation(toolbox: Toolbox, context: RequestContext, class_name: str) -> None:
     """Refuse to meet a class that does not exist, unless this caller may create classes."""
-    if not (context.auth.is_privileged or toolbox.settings.allow_client_class_creation):
+    may_create = toolbox.settings.allow_client_class_creation or class_name in CLIENT_CREATABLE
+    if not (context.auth.is_privileged or may_create):
         raise permission_denied(f"This user is not allowed to access non-existent class: {class_name}")
 
 
