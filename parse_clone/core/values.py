@@ -176,6 +176,8 @@ def _normal_typed(value: JsonObject, type_name: Json) -> JsonObject:
 
 def _normal_pointer(value: JsonObject) -> JsonObject | None:
     class_name, object_id = value.get("className"), value.get("objectId")
+    if type(object_id) is int:  # Parse quirk: the id of `_GlobalConfig` is a number
+        object_id = str(object_id)
     if isinstance(class_name, str) and isinstance(object_id, str) and class_name and object_id:
         return pointer(class_name, object_id)
     return None
