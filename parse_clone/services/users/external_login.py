@@ -155,12 +155,23 @@ async def validate(
 async def ask(toolbox: Toolbox, name: str, data: JsonObject, request: ProviderRequest) -> ProviderOutcome:
     """Ask one provider about its data."""
     provider = provider_named(toolbox, name)
+    check_policy(provider)
     try:
         return await provider.validate(data, request)
     except ParseError:
         raise
     except Exception as error:
         raise provider_failed(error, "Auth failed. Unknown error.") from error
+
+
+def check_policy(provider: AuthProvider) -> None:
+    """Refuse a provider of which it is not known when it suffices."""
+    if provider.policy not in ("default", "solo", "additional"):
+        raise ParseError(
+            ErrorCode.OTHER_CAUSE,
+            'AuthAdapter policy is not configured correctly. The value must be either "solo", "additional", '
+            '"default" or undefined (will be handled as "default")',
+        )
 
 
 def provider_request(

@@ -1,4 +1,4 @@
-"""A server without a door, for tests of the services about users: real storage in memory, a clock that waits."""
+"""A server without a door, for tests of services: real storage in memory, a clock that waits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from parse_clone.adapters.passwords import BcryptHasher
 from parse_clone.app import Adapters, opened_toolbox
 from parse_clone.core.context import MASTER, NOBODY, Auth, Credentials, Privilege, RequestContext
-from parse_clone.core.json_types import JsonObject
+from parse_clone.core.query import EVERYTHING, WHOLE
 from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.ports import AuthProvider
 from parse_clone.services.classes import delete_object, find_objects, save_object
@@ -22,6 +22,8 @@ from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import TriggerEvent, TriggerKind
 from parse_clone.services.users.authentication import authenticate
 from parse_clone.settings import Settings
+
+Json = dict[str, Any]
 
 MAINTENANCE = Auth(privilege=Privilege.MAINTENANCE)
 
@@ -59,39 +61,37 @@ class Clinic:
         )
 
     async def save(
-        self, context: RequestContext, class_name: str, body: JsonObject, object_id: str | None = None
+        self, context: RequestContext, class_name: str, body: Json, object_id: str | None = None
     ) -> SaveAnswer:
         """Create or update."""
         return await save_object(self.toolbox, context, SaveRequest(class_name, object_id, body))
 
-    async def sign_up(self, username: str = "ada", password: str = "s3cret", **fields: Any) -> JsonObject:
+    async def sign_up(self, username: str = "ada", password: str = "s3cret", **fields: Any) -> Json:
         """Create a user as anybody; answers what the client reads."""
         body = {"username": username, "password": password, **fields}
         return (await self.save(await self.context(), "_User", body)).body
 
-    async def get(self, context: RequestContext, class_name: str, object_id: str) -> JsonObject:
+    async def get(self, context: RequestContext, class_name: str, object_id: str) -> Json:
         """Read one object as the caller."""
         request = FindRequest(class_name, object_id=object_id)
         return (await find_objects(self.toolbox, context, request)).results[0]
 
-    async def find(self, context: RequestContext, class_name: str, **where: Any) -> list[JsonObject]:
+    async def find(self, context: RequestContext, class_name: str, **where: Any) -> list[Json]:
         """Query as the caller."""
         request = FindRequest(class_name, {"where": where} if where else {})
         return (await find_objects(self.toolbox, context, request)).results
 
-    async def delete(self, context: RequestContext, class_name: str, object_id: str) -> JsonObject:
+    async def delete(self, context: RequestContext, class_name: str, object_id: str) -> Json:
         """Delete as the caller."""
         return await delete_object(self.toolbox, context, DeleteRequest(class_name, object_id))
 
-    async def row(self, class_name: str, object_id: str) -> JsonObject:
+    async def row(self, class_name: str, object_id: str) -> Json:
         """The stored row, secrets included."""
         rows = {str(row["objectId"]): row for row in await self.rows(class_name)}
         return rows[object_id]
 
-    async def rows(self, class_name: str) -> list[JsonObject]:
+    async def rows(self, class_name: str) -> list[Json]:
         """All stored rows of a class."""
-        from parse_clone.core.query import EVERYTHING, WHOLE
-
         schema = await self.toolbox.catalog.get(class_name)
         return [] if schema is None else await self.toolbox.storage.find(schema, EVERYTHING, WHOLE)
 

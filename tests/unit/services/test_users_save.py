@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 
 from parse_clone.core.operations import Set
+from parse_clone.core.schema import SetPermissions
 from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.services.objects.requests import SaveAnswer
 from parse_clone.services.triggers import SaveEvent, TriggerEvent, TriggerKind
+from parse_clone.settings import PasswordPolicy
 from tests.unit.services.clinic import Clinic, maintenance, master, open_clinic, refusal
 
 
@@ -23,12 +26,17 @@ async def outcomes(*calls: Any) -> tuple[list[Any], list[int]]:
     return answers, codes
 
 
-# --- Signup --------------------------------------------------------------------------------------------------
+# --- Signup --------------------------------------------------------------------------------------------
 
 
 async def test_signup_answers_id_time_and_token_and_stores_a_hash() -> None:
     async with open_clinic() as clinic:
-        body = {"username": "ada", "password": "s3cret", "email": "Ada@clinic.example", "ward": "W2"}
+        body: dict[str, Any] = {
+            "username": "ada",
+            "password": "s3cret",
+            "email": "Ada@clinic.example",
+            "ward": "W2",
+        }
         answer = await clinic.save(await clinic.context(), "_User", body)
         assert (answer.created, answer.location) == (True, f"/users/{answer.body['objectId']}")
         assert set(answer.body) == {"objectId", "createdAt", "sessionToken"}
@@ -163,8 +171,6 @@ async def test_unverified_users_get_no_session_or_are_refused() -> None:
 async def test_a_denied_create_tells_nothing_about_names() -> None:
     async with open_clinic() as clinic:
         await clinic.sign_up()
-        from parse_clone.core.schema import SetPermissions
-
         permissions: Any = {"create": {}, "find": {"*": True}, "get": {"*": True}}
         await clinic.toolbox.catalog.apply(clinic.toolbox.storage, SetPermissions("_User", permissions))
         for username in ("ada", "bob"):
@@ -172,7 +178,7 @@ async def test_a_denied_create_tells_nothing_about_names() -> None:
                 await clinic.sign_up(username)
 
 
-# --- Update --------------------------------------------------------------------------------------------------
+# --- Update --------------------------------------------------------------------------------------------
 
 
 async def update(clinic: Clinic, token: str | None, user_id: str, **body: Any) -> SaveAnswer:
@@ -325,14 +331,10 @@ async def test_of_twenty_users_who_want_one_name_one_gets_it() -> None:
         assert codes == [ErrorCode.USERNAME_TAKEN] * 19
 
 
-# --- Password policy -----------------------------------------------------------------------------------------
+# --- Password policy -----------------------------------------------------------------------------------
 
 
 async def test_the_policy_refuses_passwords() -> None:
-    import re
-
-    from parse_clone.settings import PasswordPolicy
-
     async def no_spaces(password: str) -> bool:
         return " " not in password
 
@@ -355,8 +357,6 @@ async def test_the_policy_refuses_passwords() -> None:
 
 
 async def test_recent_passwords_do_not_come_back() -> None:
-    from parse_clone.settings import PasswordPolicy
-
     async with open_clinic(password_policy=PasswordPolicy(max_password_history=3)) as clinic:
         ada = await clinic.sign_up(password="p0")
         for password in ("p1", "p2"):
@@ -371,7 +371,7 @@ async def test_recent_passwords_do_not_come_back() -> None:
         assert len((await clinic.row("_User", ada["objectId"]))["_password_history"]) == 2
 
 
-# --- Hooks ---------------------------------------------------------------------------------------------------
+# --- Hooks ---------------------------------------------------------------------------------------------
 
 
 async def test_hooks_see_the_clear_password_of_a_signup_and_change_the_user() -> None:
