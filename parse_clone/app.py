@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from parse_clone.cloud.loading import load_cloud_code
 from parse_clone.cloud.registration import Cloud
 from parse_clone.core.class_permissions import FieldProtection
 from parse_clone.core.values import KeywordDenylist
+from parse_clone.errors import ParseError, SettingsError
 from parse_clone.ports import AuthProvider, Clock, FileStore, Ids, Mailer, PasswordHasher, Storage
 from parse_clone.services.caches import Caches
 from parse_clone.services.catalog import SchemaCatalog
@@ -74,23 +75,17 @@ def create_app(
 @asynccontextmanager
 async def assemble(settings: Settings, adapters: Adapters, register: Register | None) -> AsyncIterator[Asgi]:
     """Open everything, serve, close everything."""
-    async with opened_toolbox(settings, adapters) as toolbox, asyncio.TaskGroup() as background:
+    async with opened_toolbox(settings, adapters) as toolbox:
         cloud = load_hooks(toolbox, register)
         allowed = RouteAllowList(settings)
         limits = RateLimiter((*settings.rate_limit, *cloud_rate_limits(cloud)))
+        rest = RestEndpoint(toolbox, all_routes(settings, allowed, limits), allowed, limits)
         hub = LiveQueryHub(toolbox)
         publish_live_changes(toolbox, hub)
-        live_queries = LiveQueryEndpoint(toolbox, hub)
-        tasks = [
-            background.create_task(run_schedules(toolbox, cloud.schedules)),
-            background.create_task(hub.run()),
-        ]
-        yield Doors(
-            RestEndpoint(toolbox, all_routes(settings, allowed, limits), allowed, limits), live_queries
-        )
-        live_queries.close()
-        for task in tasks:
-            task.cancel()
+        async with in_background(run_schedules(toolbox, cloud.schedules)), in_background(hub.run()):
+            live_queries = LiveQueryEndpoint(toolbox, hub)
+            yield Doors(rest, live_queries)
+            live_queries.close()
 
 
 def publish_live_changes(toolbox: Toolbox, hub: LiveQueryHub) -> None:
@@ -112,6 +107,17 @@ class Doors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         door = self.live_queries if scope["type"] == "websocket" else self.rest
         await door(scope, receive, send)
+
+
+@asynccontextmanager
+async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let work go on beside what is done meanwhile, and end it after that."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def load_hooks(toolbox: Toolbox, register: Register | None) -> Cloud:
@@ -136,7 +142,11 @@ async def opened_toolbox(settings: Settings, adapters: Adapters | None = None) -
     """Open what services use, without a door: for the command line and for tests."""
     async with AsyncExitStack() as stack:
         toolbox = await open_toolbox(settings, adapters or Adapters(), stack)
-        await prepare_database(toolbox)
+        try:
+            await prepare_database(toolbox)
+        except ParseError as error:
+            place = settings.database_uri.rpartition("@")[2]  # what stands before may be a password
+            raise SettingsError(f"The database {place} cannot be used: {error.message}") from error
         yield toolbox
 
 
@@ -233,7 +243,8 @@ class _App:
         except Exception as error:
             self._standby.state = "error"
             self._server = self._standby
-            log.error("cannot start", exc_info=error)
+            if not isinstance(error, SettingsError):
+                log.error("cannot start", exc_info=error)
             await send({"type": "lifespan.startup.failed", "message": str(error)})
-            raise
+            return
         await send({"type": "lifespan.shutdown.complete"})

@@ -1,4 +1,4 @@
-"""The GraphQL config: which classes and fields the GraphQL API shows. Stored as one object, replaced whole."""
+"""The GraphQL config: which classes and fields the GraphQL API shows. One object, replaced whole."""
 
 from __future__ import annotations
 
