@@ -118,6 +118,8 @@ async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            log.error("background work had failed", exc_info=failure)
 
 
 def load_hooks(toolbox: Toolbox, register: Register | None) -> Cloud:
