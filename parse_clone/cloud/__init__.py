@@ -18,10 +18,13 @@ from parse_clone.cloud.requests import (
     BeforePasswordReset,
     BeforeSave,
     ConfigRequest,
+    ConnectRequest,
     FileRequest,
     FunctionRequest,
     FunctionResponse,
     JobRequest,
+    LiveQueryEventRequest,
+    SubscribeRequest,
 )
 from parse_clone.cloud.validators import Field, RateLimit, Validator
 from parse_clone.cloud.values import File, Pointer
@@ -42,6 +45,7 @@ __all__ = [
     "Client",
     "Cloud",
     "ConfigRequest",
+    "ConnectRequest",
     "ErrorCode",
     "Field",
     "File",
@@ -50,10 +54,12 @@ __all__ = [
     "FunctionResponse",
     "GeoPoint",
     "JobRequest",
+    "LiveQueryEventRequest",
     "ParseError",
     "ParseObject",
     "Pointer",
     "Query",
     "RateLimit",
+    "SubscribeRequest",
     "Validator",
 ]

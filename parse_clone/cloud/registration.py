@@ -12,7 +12,7 @@ from parse_clone.cloud.running import Check, Hook, function_handler, job_handler
 from parse_clone.cloud.validators import RateLimit, Validator
 from parse_clone.services.schedules import Schedule
 from parse_clone.services.toolbox import Toolbox
-from parse_clone.services.triggers import CONFIG, FILE, TriggerKind
+from parse_clone.services.triggers import CONFIG, CONNECT, FILE, TriggerKind
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 USER_TRIGGERS = frozenset(
@@ -122,6 +122,22 @@ class Cloud:
     def after_save_config(self, validator: Check = None) -> Callable[[Handler], Handler]:
         """After the global config changed. Takes `ConfigRequest`."""
         return self._object_hook(TriggerKind.AFTER_SAVE, CONFIG, validator)
+
+    # --- LiveQuery ---
+
+    def before_connect(self, validator: Check = None) -> Callable[[Handler], Handler]:
+        """Before a LiveQuery client is welcome: raise to refuse. Takes `ConnectRequest`."""
+        return self._object_hook(TriggerKind.BEFORE_CONNECT, CONNECT, validator)
+
+    def before_subscribe(self, class_name: str, validator: Check = None) -> Callable[[Handler], Handler]:
+        """Before a query is watched: change it or refuse. Takes `SubscribeRequest`."""
+        return self._object_hook(TriggerKind.BEFORE_SUBSCRIBE, class_name, validator)
+
+    def after_live_query_event(
+        self, class_name: str, validator: Check = None
+    ) -> Callable[[Handler], Handler]:
+        """Before an event is sent to a subscriber. Takes `LiveQueryEventRequest`."""
+        return self._object_hook(TriggerKind.AFTER_EVENT, class_name, validator)
 
     # --- Functions and jobs ---
 

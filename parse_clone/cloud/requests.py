@@ -221,3 +221,42 @@ class JobRequest(Request):
     async def message(self, text: str) -> None:
         """Tell, in the job's status, how far it is."""
         await self.report(text)
+
+
+# --- LiveQuery -------------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class ConnectRequest(Request):
+    """A LiveQuery client connects: raise to refuse. Counts are those of this process."""
+
+    clients: int
+    subscriptions: int
+
+
+@dataclass(kw_only=True)
+class SubscribeRequest(Request):
+    """A client subscribes: change `where`, `keys` or `watch`, or raise to refuse."""
+
+    class_name: str
+    request_id: int | float
+    where: JsonObject
+    keys: list[str] | None
+    watch: list[str] | None
+
+    def add_where(self, conditions: JsonObject) -> None:
+        """Narrow the query."""
+        self.where = {"$and": [self.where, conditions]} if self.where else conditions
+
+
+@dataclass(kw_only=True)
+class LiveQueryEventRequest(Request):
+    """An event on its way to one subscriber: `object` and `original` are his own copies. Set `send_event` to
+    False to keep it back, or `event` to another event's name."""
+
+    event: str
+    object: ParseObject
+    original: ParseObject | None
+    send_event: bool
+    clients: int
+    subscriptions: int

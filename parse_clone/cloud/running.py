@@ -26,6 +26,7 @@ from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import (
     ConfigEvent,
+    ConnectEvent,
     FileEvent,
     FindEvent,
     FoundEvent,
@@ -35,8 +36,10 @@ from parse_clone.services.triggers import (
     Handler,
     JobCall,
     JobHandler,
+    LiveEventEvent,
     ObjectEvent,
     SaveEvent,
+    SubscribeEvent,
     TriggerEvent,
     TriggerKind,
     UnitOfWork,
@@ -140,6 +143,12 @@ def trigger_handler(toolbox: Toolbox, hook: Hook) -> Handler:
                 return await run_config(toolbox, hook, event)
             case ObjectEvent():
                 return await run_object(toolbox, hook, event)
+            case ConnectEvent():
+                return await run_connect(toolbox, hook, event)
+            case SubscribeEvent():
+                return await run_subscribe(toolbox, hook, event)
+            case LiveEventEvent():
+                return await run_live_event(toolbox, hook, event)
             case _:
                 raise TypeError(f"no hook can take a {type(event).__name__}")
 
@@ -249,6 +258,54 @@ async def run_config(toolbox: Toolbox, hook: Hook, event: ConfigEvent) -> Json:
     request = typed.ConfigRequest(**caller_of(toolbox, event), params=event.params, original=event.original)
     if await hook.passes(request, ParamsSubject(event.context, event.params)):
         await hook.call(request)
+    return None
+
+
+async def run_connect(toolbox: Toolbox, hook: Hook, event: ConnectEvent) -> Json:
+    """The hook may only refuse."""
+    request = typed.ConnectRequest(
+        **caller_of(toolbox, event), clients=event.clients, subscriptions=event.subscriptions
+    )
+    if await hook.passes(request, ParamsSubject(event.context)):
+        await hook.call(request)
+    return None
+
+
+async def run_subscribe(toolbox: Toolbox, hook: Hook, event: SubscribeEvent) -> Json:
+    """The hook changes what is watched."""
+    request = typed.SubscribeRequest(
+        **caller_of(toolbox, event),
+        class_name=event.class_name,
+        request_id=event.request_id,
+        where=event.where,
+        keys=event.keys,
+        watch=event.watch,
+    )
+    if await hook.passes(request, ParamsSubject(event.context)):
+        await hook.call(request)
+        event.where, event.keys, event.watch = request.where, request.keys, request.watch
+    return None
+
+
+async def run_live_event(toolbox: Toolbox, hook: Hook, event: LiveEventEvent) -> Json:
+    """The hook changes one subscriber's copy of an event, or keeps it back."""
+    original = None if event.original is None else ParseObject(event.class_name, event.original)
+    request = typed.LiveQueryEventRequest(
+        **caller_of(toolbox, event),
+        event=event.event,
+        object=ParseObject(event.class_name, event.object),
+        original=original,
+        send_event=event.send_event,
+        clients=event.clients,
+        subscriptions=event.subscriptions,
+    )
+    if not await hook.passes(request, ParamsSubject(event.context, event.object)):
+        return None
+    await hook.call(request)
+    event.event, event.send_event = request.event, request.send_event
+    event.object = {"className": request.object.class_name, **request.object.to_json()}
+    if request.original is not None:
+        event.original = {"className": request.original.class_name, **request.original.to_json()}
     return None
 
 
