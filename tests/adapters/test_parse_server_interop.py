@@ -94,9 +94,9 @@ VALUES: list[JsonObject] = [
 
 
 @pytest.fixture(scope="module")
-def database_uri(mongodb_server: str) -> str:
+def database_uri(mongo_uri: str) -> str:
     """An empty database."""
-    return f"{mongodb_server.rstrip('/')}/interop_{uuid4().hex[:12]}"
+    return f"{mongo_uri}/interop_{uuid4().hex[:12]}"
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def typed(value: Any) -> Any:
     return [typed(item) for item in value] if isinstance(value, list) else (type(value), value)
 
 
-def ids(objects: list[JsonObject]) -> list[Json]:
+def ids(objects: list[JsonObject]) -> list[str]:
     return sorted(str(obj["objectId"]) for obj in objects)
 
 
