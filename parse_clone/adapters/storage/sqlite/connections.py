@@ -307,8 +307,11 @@ class Database:
             _refuse(batch, error)
             return
         try:
-            outcomes = [_attempt(self._main, write) for write in batch]
-            self._main.driver.execute("COMMIT")
+            outcomes = [_attempt(self._main, write, alone=len(batch) == 1) for write in batch]
+            if any(failure is None for _, failure in outcomes):
+                self._main.driver.execute("COMMIT")
+            else:
+                self._main.roll_back()
         except apsw.Error as error:  # a full disk takes all of them with it
             self._main.roll_back()
             _refuse(batch, error)
@@ -408,9 +411,10 @@ def _create_file(path: Path) -> str:
     return str(path)
 
 
-def _attempt(connection: Connection, write: _Waiting[Any]) -> tuple[Any, Exception | None]:
+def _attempt(connection: Connection, write: _Waiting[Any], *, alone: bool) -> tuple[Any, Exception | None]:
+    """Do one write of a batch; alone it needs no place to go back to but the transaction's beginning."""
     try:
-        return connection.atomically(write.work), None
+        return (write.work(connection) if alone else connection.atomically(write.work)), None
     except apsw.Error as error:
         if not connection.driver.in_transaction:
             raise

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import orjson
 
 from parse_clone.core.comparison import TIMESTAMPS
-from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.json_types import JsonObject
 from parse_clone.core.names import JoinTable, is_array_index, join_table
 from parse_clone.core.schema import ClassSchema, FieldType, TypeName
 from parse_clone.errors import ErrorCode, ParseError
@@ -85,15 +85,18 @@ def encode_document(obj: JsonObject) -> str:
 def encode_row(obj: JsonObject) -> tuple[str, str | None, str | None, str]:
     """Write an object as its row: id, readers, writers, text."""
     acl = obj.get("ACL")
-    return str(obj["objectId"]), grantees(acl, "read"), grantees(acl, "write"), encode_document(obj)
-
-
-def grantees(acl: Json, right: str) -> str | None:
-    """List the principals with a right, each between line ends; None without ACL."""
     if not isinstance(acl, dict):
-        return None
-    found = [name for name, entry in acl.items() if isinstance(entry, dict) and entry.get(right) is True]
-    return "".join(["\n", *(_one_line(name) + "\n" for name in found)])
+        return str(obj["objectId"]), None, None, encode_document(obj)
+    return str(obj["objectId"]), _grantees(acl, "read"), _grantees(acl, "write"), encode_document(obj)
+
+
+def _grantees(acl: JsonObject, right: str) -> str:
+    """List the principals with a right, each between line ends."""
+    found = "\n"
+    for name, entry in acl.items():
+        if isinstance(entry, dict) and entry.get(right) is True:
+            found += _one_line(name) + "\n"
+    return found
 
 
 def grantee(principal: str) -> str:

@@ -38,7 +38,6 @@ from parse_clone.core.query import (
     PolygonContains,
     ReadableBy,
     Regex,
-    SortKey,
     TextSearch,
     WithinBox,
     WithinPolygon,
@@ -53,20 +52,13 @@ from parse_clone.core.values import encode_date
 TRUE: Final = Sql("1")
 FALSE: Final = Sql("0")
 
-_MOST_NODES = 200  # larger trees are left to the matcher: SQLite bounds the depth of expressions
+_MOST_NODES = 200  # the rest of a tree is left to the matcher: SQLite bounds the depth of expressions
 _MOST_ALTERNATIVES = 8  # values and principals that are spelled out one by one
 
 Scalar: TypeAlias = "str | int | float"
 
 
 # --- Whole queries ---------------------------------------------------------------------------------------
-
-
-def compile_where(layout: ClassLayout, where: Condition, *, case_insensitive: bool = False) -> Sql:
-    """Compile a condition to what stands behind WHERE."""
-    compiler = _Compiler(layout, case_insensitive)
-    found = compiler.compile(where) if _is_small(where) else None
-    return found or compiler.ask_matcher(where)
 
 
 def compile_matches(
@@ -78,51 +70,43 @@ def compile_matches(
     case_insensitive: bool = False,
 ) -> Sql:
     """Compile a query for columns of all rows that match."""
-    condition = compile_where(layout, where, case_insensitive=case_insensitive)
+    condition = _Compiler(layout, case_insensitive).compile_tree(where)
     return Sql(f"SELECT {columns} FROM {layout.source} WHERE {condition.text} {ending}", condition.parameters)
 
 
 def compile_page(layout: ClassLayout, where: Condition, page: Page, column: str = "doc") -> Sql | None:
     """Compile a query for one column of the rows of a page; None where only the core can sort them."""
-    order = compile_order(layout, where, page)
-    if order is None:
+    compiler = _Compiler(layout, page.case_insensitive)
+    text, parameters = compiler.compile_tree(where)
+    order = _order(layout, page) if page.order else _nearest_first(layout, compiler.nears)
+    if order is None or (page.keys is not None and "$score" in page.keys):
         return None
-    text, parameters = compile_matches(layout, where, column, case_insensitive=page.case_insensitive)
-    parameters += order.parameters
+    text = f"SELECT {column} FROM {layout.source} WHERE {text}"
     if order.text:
-        text += f"ORDER BY {order.text}"
+        text += f" ORDER BY {order.text}"
+        parameters += order.parameters
     if page.limit is not None or page.skip:
         text += " LIMIT ? OFFSET ?"
         parameters += (-1 if page.limit is None else page.limit, page.skip)
     return Sql(text, parameters)
 
 
-def compile_order(layout: ClassLayout, where: Condition, page: Page) -> Sql | None:
-    """Compile an order to what stands behind ORDER BY ("" for any); None where only the core can sort."""
-    if page.keys is not None and "$score" in page.keys:
-        return None
-    if not page.order:
-        return _nearest_first(layout, where)
+def _order(layout: ClassLayout, page: Page) -> Sql | None:
+    """Compile an order; None where only the core can sort."""
     terms = []
     for key in page.order:
-        term = _sort_term(layout.place(key.path), key)
-        if term is None:
+        place = layout.place(key.path)
+        if place.kind not in _SORTED_KINDS:
             return None
-        terms.append(term)
+        terms.append(f"{place.value} DESC" if key.descending else place.value)
     return Sql(", ".join(terms))
 
 
-def _sort_term(place: Place, key: SortKey) -> str | None:
-    # Of one type and never arrays, and SQLite has nulls first as Parse does.
-    if place.kind in (Kind.TEXT, Kind.NUMBER, Kind.BOOLEAN, Kind.DATE, Kind.POINTER):
-        return f"{place.value} DESC" if key.descending else place.value
-    return None
+# Of one type and never arrays; and SQLite has nulls first, as Parse does.
+_SORTED_KINDS = frozenset({Kind.TEXT, Kind.NUMBER, Kind.BOOLEAN, Kind.DATE, Kind.POINTER})
 
 
-def _nearest_first(layout: ClassLayout, where: Condition) -> Sql | None:
-    if isinstance(where, In | ReadableBy):  # the usual cases, without a walk
-        return Sql("")
-    nears = [leaf for leaf in leaves(where) if isinstance(leaf, Near)]
+def _nearest_first(layout: ClassLayout, nears: Sequence[Near]) -> Sql | None:
     if not nears:
         return Sql("")
     place = layout.place(nears[0].path)
@@ -132,19 +116,6 @@ def _nearest_first(layout: ClassLayout, where: Condition) -> Sql | None:
     return Sql(f"{distance.text} NULLS LAST", distance.parameters)
 
 
-def _is_small(where: Condition) -> bool:
-    """Count nodes, iteratively: a client decides the depth."""
-    nodes, waiting = 0, [where]
-    while waiting:
-        nodes += 1
-        node = waiting.pop()
-        if isinstance(node, AllOf | AnyOf | NoneOf):
-            waiting.extend(node.parts)
-            if nodes + len(waiting) > _MOST_NODES:
-                return False
-    return True
-
-
 # --- Trees -----------------------------------------------------------------------------------------------
 
 
@@ -152,18 +123,34 @@ class _Compiler:
     def __init__(self, layout: ClassLayout, case_insensitive: bool) -> None:
         self._layout = layout
         self._case_insensitive = case_insensitive
+        self._nodes = 0
+        self.nears: list[Near] = []
+
+    def compile_tree(self, where: Condition) -> Sql:
+        """Compile a whole condition, and take notice of what it is near to."""
+        found = self.compile(where) or self.ask_matcher(where)
+        if self._nodes > _MOST_NODES:
+            self.nears = [leaf for leaf in leaves(where) if isinstance(leaf, Near)]
+        return found
 
     def compile(self, condition: Condition) -> Sql | None:
+        self._nodes += 1
+        if self._nodes > _MOST_NODES:
+            return None
         match condition:
             case AllOf(parts):
                 return self._join(parts, all_of, AllOf)
+            case In(path, values):
+                return self._in(path, values)
+            case ReadableBy(principals):
+                return _granted("readers", principals)
+            case WritableBy(principals):
+                return _granted("writers", principals)
             case AnyOf(parts):
                 return self._join(parts, any_of, AnyOf)
             case NoneOf(parts):
                 found = self._join(parts, any_of, AnyOf)
                 return None if found is None else negation(found)
-            case In(path, values):
-                return self._in(path, values)
             case NotIn(path, values):
                 found = self._in(path, values)
                 return None if found is None else negation(found)
@@ -183,7 +170,10 @@ class _Compiler:
             case TextSearch(path):
                 score = compile_text_score(condition)
                 return _test_text(self._layout.place(path), lambda text: score(text) > 0)
-            case Near(path, point, radius) | WithinSphere(path, point, radius):
+            case Near(path, point, radius):
+                self.nears.append(condition)
+                return _within_distance(self._layout.place(path), point, radius)
+            case WithinSphere(path, point, radius):
                 return _within_distance(self._layout.place(path), point, radius)
             case WithinBox(path, southwest, northeast):
                 return _within_box(self._layout.place(path), southwest, northeast)
@@ -191,10 +181,6 @@ class _Compiler:
                 return _within_polygon(self._layout.place(path), ring)
             case PolygonContains():
                 return None
-            case ReadableBy(principals):
-                return _granted("readers", principals)
-            case WritableBy(principals):
-                return _granted("writers", principals)
             case _:
                 assert_never(condition)
 
@@ -232,6 +218,8 @@ class _Compiler:
 
     def _in(self, path: str, values: Sequence[Json]) -> Sql | None:
         place = self._layout.place(path)
+        if place.kind is Kind.TEXT and len(values) == 1 and type(values[0]) is str:  # the usual case
+            return self._equals(place, (values[0],))
         operands = _Operands(values)
         if operands.unsayable:
             return None
