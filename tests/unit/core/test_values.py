@@ -168,6 +168,7 @@ TRIANGLE: list[Json] = [[0, 0], [0, 1], [1, 1]]
         ([typed("Date", iso="never")], [typed("Date", iso="never")]),
         ({"w": typed("Pointer", className="W", objectId="w", name="x")}, {"w": pointer("W", "w")}),
         ([typed("Pointer", className="W")], [typed("Pointer", className="W")]),
+        (typed("Pointer", className="_GlobalConfig", objectId=1), pointer("_GlobalConfig", "1")),
         ([typed("File", name="a", url="https://x")], [typed("File", name="a", url="https://x")]),
     ],
 )
@@ -182,7 +183,7 @@ def test_values_are_stored_in_normal_form(given: Json, stored: Json) -> None:
         typed("Date", iso="never"),
         typed("Pointer"),
         typed("Pointer", className="W"),
-        typed("Pointer", className="W", objectId=5),
+        typed("Pointer", className="W", objectId=["w"]),
         typed("Relation"),
         typed("GeoPoint", latitude=1),
         typed("GeoPoint", latitude="1", longitude=2),
