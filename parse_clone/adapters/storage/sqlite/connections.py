@@ -24,7 +24,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 import apsw
 
 from parse_clone.adapters.storage.sqlite.layout import Binding, Sql, SqlRow
-from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.errors import ErrorCode, ParseError, SettingsError
 
 T = TypeVar("T")
 
@@ -187,8 +187,11 @@ class Database:
         self._slow_shapes: dict[str, int] = {}
         self._apart: Connection | None = None
         self._checkpoint: asyncio.Future[None] | None = None
-        self._set_up(setup)
-        self._main = self._connect()
+        try:
+            self._set_up(setup)
+            self._main = self._connect()
+        except apsw.Error as error:
+            raise SettingsError(f"databaseURI: cannot use {path} as a file of SQLite ({error})") from error
         self._main.time_limit = INLINE_LIMIT
         self._main.driver.set_wal_hook(self._notice_log)
 
@@ -438,6 +441,7 @@ class Transaction:
         self._connection = connection
         self._thread = thread
         self._turn = asyncio.Lock()
+        self._is_over = False
 
     async def begin(self) -> None:
         """Get hold of the file for writing."""
@@ -473,12 +477,13 @@ class Transaction:
     async def end(self) -> None:
         """Roll back what is not committed."""
         async with self._turn:
+            self._is_over = True
             self._connection.roll_back()
 
     async def _run(self, work: Work[T], *, apart: bool = False) -> T:
         async with self._turn:
-            if not self._connection.driver.in_transaction:
-                raise write_conflict()  # it has ended, or a full disk ended it
+            if self._is_over or not self._connection.driver.in_transaction:
+                raise write_conflict()  # a full disk ends it, too
             try:
                 if not apart:
                     try:
