@@ -90,7 +90,7 @@ def run_pipeline(
     def lookup(name: str) -> Iterable[JsonObject]:
         return map(to_document, other_class(name))
 
-    form = _Form(schema, options.get("rawValues") is True, options.get("rawFieldNames") is True)
+    form = PipelineForm(schema, options.get("rawValues") is True, options.get("rawFieldNames") is True)
     variables: dict[str, Found] = {"NOW": date_value(now)}
     try:
         pipeline = compile_pipeline([form.stage(stage) for stage in stages], Sources(lookup, random))
@@ -165,11 +165,11 @@ def _from_stored(value: Json, schema: ClassSchema, name: str) -> Json:
 _is_result_name = re.compile(r"[A-Za-z][A-Za-z0-9_]*").fullmatch
 
 
-class _Form:
-    """How pipelines and results of one class are written.
+class PipelineForm:
+    """How one pipeline over a class, and its results, are written: here, and for the document database.
 
-    Parse quirk: only `$match`, `$project` and `$group` are translated, and `$group` not completely:
-    `"$objectId"` is nothing, `"$_id"` is the id. Pipelines in use depend on it.
+    Parse quirk: only `$match`, `$project`, `$group` and the query of `$geoNear` are translated, and `$group`
+    not completely: `"$objectId"` is nothing, `"$_id"` is the id. Pipelines in use depend on it.
     """
 
     def __init__(self, schema: ClassSchema, raw_values: bool, raw_names: bool) -> None:
@@ -179,6 +179,7 @@ class _Form:
         self.groups_by_pointer = False
 
     def stage(self, stage: JsonObject) -> Json:
+        """Bring a stage into the document database's names and values."""
         match _from_extended(stage) if self.raw_values else stage:
             case {"$match": query}:
                 return {"$match": self.query(query)}
@@ -187,6 +188,8 @@ class _Form:
             case {"$group": dict(group)}:
                 self.groups_by_pointer = self.is_pointer_reference(group.get("_id"))
                 return {"$group": self.references(group)}
+            case {"$geoNear": dict(near)} if "query" in near:
+                return {"$geoNear": {**near, "query": self.query(near["query"])}}
             case other:
                 return other
 
@@ -236,6 +239,7 @@ class _Form:
     # --- Results
 
     def result(self, document: JsonObject) -> JsonObject:
+        """Bring a result back into REST's names and values."""
         if self.raw_names:
             names = document
         else:

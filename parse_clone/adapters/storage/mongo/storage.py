@@ -27,7 +27,7 @@ from pymongo.read_preferences import (
 
 from parse_clone.adapters.storage.mongo.codec import Row, RowCodec, decode_nested
 from parse_clone.adapters.storage.mongo.driver_errors import DRIVER_ERRORS, Code
-from parse_clone.adapters.storage.mongo.pipeline_compiler import PipelineCodec
+from parse_clone.adapters.storage.mongo.pipelines import PipelineCodec
 from parse_clone.adapters.storage.mongo.query_compiler import compile_filter, compile_sort
 from parse_clone.adapters.storage.mongo.schema_codec import (
     CASE_INSENSITIVE,
@@ -202,7 +202,7 @@ class MongoStorage:
         self, schema: ClassSchema, stages: Sequence[JsonObject], options: Mapping[str, Json]
     ) -> list[JsonObject]:
         """Run a pipeline. Only privileged callers do, who may read the server's own complaints."""
-        codec = PipelineCodec(self._codec(schema), options)
+        codec = PipelineCodec(schema, options)
         preference = options.get("readPreference")
         collection = self._collection(schema.name, preference if isinstance(preference, str) else None)
         arguments: Row = {name: options[name] for name in ("hint", "comment") if options.get(name)}
