@@ -239,8 +239,16 @@ class FindParameters:
     subquery_read_preference: str | None = None
 
 
-_READ_PREFERENCES = ("readPreference", "includeReadPreference", "subqueryReadPreference")
-_GET_PARAMETERS = frozenset({"keys", "include", "excludeKeys", *_READ_PREFERENCES})
+_GET_PARAMETERS = frozenset(
+    {
+        "keys",
+        "include",
+        "excludeKeys",
+        "readPreference",
+        "includeReadPreference",
+        "subqueryReadPreference",
+    }
+)
 _FIND_PARAMETERS = _GET_PARAMETERS | {
     "where",
     "limit",
@@ -265,29 +273,17 @@ def decode_find_parameters(parameters: JsonObject) -> FindParameters:
     for name in parameters:
         if name not in _FIND_PARAMETERS:
             raise invalid_query(f"Invalid parameter for query: {name}")
-    where = _where_object(parameters["where"]) if "where" in parameters else {}
-    hint, comment, order = parameters.get("hint"), parameters.get("comment"), parameters.get("order")
-    redirect_key = parameters.get("redirectClassNameForKey")
-    return replace(
-        _decode_selection(parameters),
-        where=where,
-        limit=_natural_number(parameters, "limit"),
-        skip=_natural_number(parameters, "skip") or 0,
-        order=text_of(order) if order else "",
-        include_all=is_truthy(parameters.get("includeAll")) or _includes_everything(parameters),
-        count=is_truthy(parameters.get("count")),
-        redirect_key=text_of(redirect_key) if redirect_key else None,
-        explain=_verbosity(parameters.get("explain")),
-        hint=hint if hint and isinstance(hint, str | dict) else None,
-        comment=comment if comment and isinstance(comment, str) else None,
-    )
+    return _decode_parameters(parameters)
 
 
 def decode_get_parameters(parameters: JsonObject) -> FindParameters:
     """Decode the parameters of a get; refuse those of other requests (102)."""
     if not _GET_PARAMETERS.issuperset(parameters):
         raise invalid_query("Improper encode of parameter")
-    return replace(_decode_selection(parameters), include_all=_includes_everything(parameters))
+    return _decode_parameters(parameters) if parameters else _PLAIN_GET
+
+
+_PLAIN_GET = FindParameters(where={})  # what nearly every get asks for
 
 
 def decode_where_text(text: str) -> JsonObject:
@@ -312,21 +308,30 @@ def _where_is_not_json() -> ParseError:
     return invalid_json("where parameter is not valid JSON")
 
 
-def _decode_selection(parameters: JsonObject) -> FindParameters:
-    """Decode what gets and finds have in common: which fields, which includes, which replica."""
+def _decode_parameters(parameters: JsonObject) -> FindParameters:
     keys = _comma_list(parameters.get("keys"))
     exclude_keys = _comma_list(parameters.get("excludeKeys")) or ()
     include = _comma_list(parameters.get("include")) or ()
     implied = [path.rpartition(".")[0] for path in (*(keys or ()), *exclude_keys) if "." in path]
-    preferences = [_read_preference(parameters.get(name)) for name in _READ_PREFERENCES]
+    hint, comment, order = parameters.get("hint"), parameters.get("comment"), parameters.get("order")
+    redirect_key = parameters.get("redirectClassNameForKey")
     return FindParameters(
-        where={},
+        where=_where_object(parameters["where"]) if "where" in parameters else {},
+        limit=_natural_number(parameters, "limit"),
+        skip=_natural_number(parameters, "skip") or 0,
+        order=text_of(order) if order else "",
         keys=keys,
         exclude_keys=exclude_keys,
         include=tuple(dict.fromkeys(path for path in (*include, *implied) if path != "*")),
-        read_preference=preferences[0],
-        include_read_preference=preferences[1],
-        subquery_read_preference=preferences[2],
+        include_all="*" in include or is_truthy(parameters.get("includeAll")),
+        count=is_truthy(parameters.get("count")),
+        redirect_key=text_of(redirect_key) if redirect_key else None,
+        explain=_verbosity(parameters.get("explain")),
+        hint=hint if hint and isinstance(hint, str | dict) else None,
+        comment=comment if comment and isinstance(comment, str) else None,
+        read_preference=_read_preference(parameters.get("readPreference")),
+        include_read_preference=_read_preference(parameters.get("includeReadPreference")),
+        subquery_read_preference=_read_preference(parameters.get("subqueryReadPreference")),
     )
 
 
@@ -335,10 +340,6 @@ def _comma_list(value: Json) -> tuple[str, ...] | None:
     if value is None:
         return None
     return tuple(dict.fromkeys(name for name in text_of(value).split(",") if name))
-
-
-def _includes_everything(parameters: JsonObject) -> bool:
-    return "*" in (_comma_list(parameters.get("include")) or ())
 
 
 def _read_preference(value: Json) -> str | None:
