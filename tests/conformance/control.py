@@ -29,8 +29,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parse_clone.app import create_app
 from parse_clone.logs import configure_logs
+from tests.conformance.cloud import Refused, RemoteCloud
 from tests.conformance.options import read_adapters, read_settings
 from tests.conformance.wire import RemoteFunction, decode_options, encode_error
+
+CAPABILITIES = ["reset", "reconfigure", "cloud", "remote"]
 
 Action = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -109,6 +112,7 @@ class ServerUnderTest:
         self._app: ASGIApp | None = None
         self._lifespan: Lifespan | None = None
         self._lock = asyncio.Lock()
+        self._cloud = RemoteCloud(self._client, self._remote)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._app is not None:
@@ -129,7 +133,15 @@ class ServerUnderTest:
             was_serving = self._app is not None
             await self._stop()
             await asyncio.to_thread(self._data.drop)
+            self._cloud.clear()
             if was_serving:
+                await self._start()
+
+    async def cloud(self, body: dict[str, Any]) -> None:
+        """Register or forget handlers of the test process."""
+        async with self._lock:
+            if await self._cloud.handle(body):
+                await self._stop()
                 await self._start()
 
     async def close(self) -> None:
@@ -142,7 +154,7 @@ class ServerUnderTest:
         options = decode_options(self._options, self._remote)
         settings = read_settings(options, self._data.uri, self._data.files_uri, self._port)
         configure_logs(settings)
-        app = create_app(settings, read_adapters(options))
+        app = create_app(settings, read_adapters(options), self._cloud.register)
         lifespan = Lifespan(app)
         await lifespan.start()
         self._app, self._lifespan = app, lifespan
@@ -165,6 +177,8 @@ def control_app(server: ServerUnderTest) -> Starlette:
         async def answer(request: Request) -> Response:
             try:
                 await action(orjson.loads(await request.body() or b"{}"))
+            except Refused as error:
+                return Response(orjson.dumps({"error": str(error)}), 400)
             except NotImplementedError as error:
                 return Response(orjson.dumps({"error": {"message": str(error)}}), 501)
             except Exception as error:  # every failure is an answer of the protocol
@@ -174,18 +188,15 @@ def control_app(server: ServerUnderTest) -> Starlette:
         return answer
 
     async def status(request: Request) -> Response:
-        answer = {"name": "parse_clone", "version": "0", "capabilities": ["reset", "reconfigure", "remote"]}
+        answer = {"name": "parse_clone", "version": "0", "capabilities": CAPABILITIES}
         return Response(orjson.dumps(answer))
-
-    async def cloud(request: Request) -> Response:
-        return Response(b'{"error": {"message": "cloud code is not connected"}}', 501)
 
     return Starlette(
         routes=[
             Route("/status", status),
             Route("/reset", endpoint(lambda body: server.reset()), methods=["POST"]),
             Route("/reconfigure", endpoint(server.reconfigure), methods=["POST"]),
-            Route("/cloud", cloud, methods=["POST"]),
+            Route("/cloud", endpoint(server.cloud), methods=["POST"]),
         ]
     )
 
