@@ -289,9 +289,12 @@ _PLAIN_GET = FindParameters(where={})  # what nearly every get asks for
 def decode_where_text(text: str) -> JsonObject:
     """Read a `where` that came as text; raise 107 if it is no JSON object."""
     try:
-        return _where_object(orjson.loads(text))
+        where = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise _where_is_not_json() from error
+    if isinstance(where, str):
+        raise _where_is_not_json()
+    return _where_object(where)
 
 
 def _where_object(where: Json) -> JsonObject:

@@ -325,7 +325,7 @@ def test_find_parameters(parameters: JsonObject, expected: FindParameters) -> No
         ({"watch": "a"}, 102, "Invalid parameter for query: watch"),
         *(
             ({"where": where}, 107, "where parameter is not valid JSON")
-            for where in ("", "x", '"x"', "5", 5, None, True, [1])
+            for where in ("", "x", '"x"', '"{}"', "5", 5, None, True, [1])
         ),
         ({"limit": -1}, 102, "limit must be a non-negative integer"),
         ({"limit": "abc"}, 102, "limit must be a non-negative integer"),
