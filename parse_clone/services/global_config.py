@@ -86,11 +86,11 @@ def decode_changes(body: JsonObject) -> tuple[dict[str, FieldOperation], JsonObj
 
 
 def decode_operation(value: Json) -> FieldOperation:
-    """Read one value or operation."""
+    """Read one value or operation. Values are kept to the letter: a file keeps its url."""
     operation = decode_operations({"value": value}, creating=False).get("value")
     if operation is None or isinstance(operation, ChangeRelation):
         raise ParseError(ErrorCode.INCORRECT_TYPE, "A parameter cannot be a relation.")
-    return operation
+    return Set(value) if isinstance(operation, Set) else operation
 
 
 def check_parameter_name(name: str) -> None:

@@ -24,16 +24,13 @@ def question_about(
     context: RequestContext, user: JsonObject, original: JsonObject | None = None
 ) -> dict[str, object]:
     """What such a function is told."""
-    question: dict[str, object] = {
+    return {
+        "original": None if original is None else without_secrets(original),
         "object": without_secrets(user),
         "master": context.auth.is_master,
         "ip": context.ip,
+        "installationId": context.installation_id,
     }
-    if context.installation_id is not None:
-        question["installationId"] = context.installation_id
-    if original is not None:
-        question["original"] = without_secrets(original)
-    return question
 
 
 async def must_verify(toolbox: Toolbox, question: Mapping[str, object]) -> bool:
