@@ -154,16 +154,19 @@ def print_welcome(settings: Settings) -> None:
         return
     shown_host = "localhost" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
     url = settings.public_server_url or f"http://{shown_host}:{settings.port}{settings.mount_path}"
-    table = Table.grid(padding=(0, 2))
-    table.add_row("URL", url)
-    table.add_row("Application id", settings.app_id)
     path = settings.database_path
-    table.add_row("Data", str(path.resolve()) if path else settings.database_uri.split("@")[-1])
-    if path and (path.parent / "keys.json").exists():
-        table.add_row("Keys", str((path.parent / "keys.json").resolve()))
+    keys = None if path is None else path.parent / "keys.json"
+    lines = {
+        "URL": url,
+        "Application id": settings.app_id,
+        "Data": str(path.resolve()) if path else settings.database_uri.rpartition("@")[2],
+        "Keys": str(keys.resolve()) if keys is not None and keys.exists() else "",
+    }
     err.print(f"parse_clone {__version__}")
-    err.print(table)
-    err.print(f"\nTry:  curl -H 'X-Parse-Application-Id: {settings.app_id}' {url}/health\n", soft_wrap=True)
+    for name, value in lines.items():
+        if value:
+            err.print(f"{name:16}{value}", markup=False, soft_wrap=True)
+    err.print(f"\nTry:  curl {url}/health\n", markup=False, soft_wrap=True)
 
 
 # --- Schema ------------------------------------------------------------------------------------------------
@@ -222,6 +225,9 @@ def tell_change(change: SchemaChange) -> None:
 def create_user(
     username: str,
     email: Annotated[str | None, typer.Option(help="E-mail address.")] = None,
+    fields: Annotated[
+        list[str] | None, typer.Option("--field", help="name=value; value is JSON or text.")
+    ] = None,
     password: Annotated[
         str,
         typer.Option(prompt=True, confirmation_prompt=True, hide_input=True, envvar="PARSE_CLONE_PASSWORD"),
@@ -233,12 +239,22 @@ def create_user(
     body: JsonObject = {"username": username, "password": password}
     if email is not None:
         body["email"] = email
+    body.update(read_field(text) for text in fields or ())
 
     async def work(toolbox: Toolbox) -> None:
         answer = await save_object(toolbox, INTERNAL, SaveRequest("_User", None, body))
         out.print(f"User {username} has the id {answer.body['objectId']}.")
 
     with_toolbox(config, database_uri, work)
+
+
+def read_field(text: str) -> tuple[str, Json]:
+    """Read `name=value`."""
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 @roles_cli.command("add")
@@ -349,5 +365,5 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except (SettingsError, SchemaFileError, ParseError) as error:
-        err.print(str(error), style="red", markup=False)
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
