@@ -13,7 +13,6 @@ from parse_clone.core.json_types import JsonObject
 from parse_clone.core.schema import ClassSchema, Field, FieldType, Index, IndexSpec, TypeName
 from parse_clone.core.system_classes import DEFAULT_FIELDS, DEFAULT_INDEXES
 
-SCHEMA_COLLECTION = "_SCHEMA"
 CASE_INSENSITIVE = Collation(locale="en_US", strength=2)
 
 _NOT_FIELDS = frozenset({"_id", "_metadata", "_client_permissions"})
@@ -76,8 +75,7 @@ def _decode_keys(keys: Mapping[str, Any]) -> IndexSpec:
     return {rest_path(name): int(kind) if isinstance(kind, float) else kind for name, kind in keys.items()}
 
 
-def encode_type(field_type: FieldType) -> str:
-    """Write a field's type."""
+def _encode_type(field_type: FieldType) -> str:
     match field_type.name:
         case "Pointer":
             return f"*{field_type.target}"
@@ -95,7 +93,7 @@ def is_listed(name: str) -> bool:
 def encode_schema(schema: ClassSchema) -> Row:
     """Write a new class as its row."""
     row: Row = {"_id": schema.name}
-    row |= {name: encode_type(field.type) for name, field in schema.fields.items() if is_listed(name)}
+    row |= {name: _encode_type(field.type) for name, field in schema.fields.items() if is_listed(name)}
     metadata: Row = {}
     if schema.permissions is not None:
         metadata["class_permissions"] = schema.permissions
@@ -105,7 +103,13 @@ def encode_schema(schema: ClassSchema) -> Row:
     return row | {"_metadata": metadata} if metadata else row
 
 
-def option_changes(fields: Mapping[str, Field]) -> Row:
+def added_field(name: str, field: Field) -> Row:
+    """The update of a row that adds a field."""
+    options = {f"_metadata.fields_options.{name}": dict(field.options)} if field.options else {}
+    return {"$set": {name: _encode_type(field.type), **options}}
+
+
+def changed_options(fields: Mapping[str, Field]) -> Row:
     """The update of a row that replaces the options of fields."""
     options = {f"_metadata.fields_options.{name}": field.options for name, field in fields.items()}
     update: Row = {

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
-from itertools import groupby
-from typing import Any, assert_never
+from typing import Any
 
 import orjson
 from pymongo import AsyncMongoClient, ReturnDocument, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_preferences import (
     Nearest,
     Primary,
@@ -29,39 +28,15 @@ from parse_clone.adapters.storage.mongo.codec import Row, RowCodec, decode_neste
 from parse_clone.adapters.storage.mongo.driver_errors import DRIVER_ERRORS, Code
 from parse_clone.adapters.storage.mongo.pipelines import PipelineCodec
 from parse_clone.adapters.storage.mongo.query_compiler import compile_filter, compile_sort
-from parse_clone.adapters.storage.mongo.schema_codec import (
-    CASE_INSENSITIVE,
-    SCHEMA_COLLECTION,
-    decode_index,
-    decode_schema,
-    encode_schema,
-    encode_type,
-    index_model,
-    is_listed,
-    mirrored_keys,
-    option_changes,
-)
+from parse_clone.adapters.storage.mongo.schema_codec import CASE_INSENSITIVE
+from parse_clone.adapters.storage.mongo.schema_collection import SchemaCollection
 from parse_clone.adapters.storage.mongo.update_compiler import compile_update, refusal_of
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.matcher import apply_page
 from parse_clone.core.names import JoinTable
 from parse_clone.core.operations import Operations
 from parse_clone.core.query import WHOLE, Condition, Near, Page, Regex, TextSearch, leaves
-from parse_clone.core.schema import (
-    AddFields,
-    AddIndexes,
-    ClassSchema,
-    CreateClass,
-    DeleteFields,
-    DropClass,
-    DropIndexes,
-    Field,
-    Index,
-    SchemaChange,
-    SetFieldOptions,
-    SetPermissions,
-)
-from parse_clone.core.system_classes import VOLATILE_CLASSES, system_schema
+from parse_clone.core.schema import ClassSchema, Index, SchemaChange
 from parse_clone.errors import ErrorCode, ParseError
 
 _READ_PREFERENCES = {
@@ -91,6 +66,7 @@ class MongoStorage:
         self._session: AsyncClientSession | None = None
         self._collections: dict[str, AsyncCollection[Row]] = {}
         self._codecs: dict[str, RowCodec] = {}
+        self._schemas = SchemaCollection(self._collection)
 
     def _collection(self, name: str, read_preference: str | None = None) -> AsyncCollection[Row]:
         found = self._collections.get(name)
@@ -166,9 +142,8 @@ class MongoStorage:
         leaf = next((leaf for leaf in leaves(where) if isinstance(leaf, Near | TextSearch)), None)
         if leaf is None:
             return False
-        name, kind = codec.column(leaf.path).name, "2d" if isinstance(leaf, Near) else "text"
-        await self._collection(codec.schema.name).create_index([(name, kind)], name=f"{name}_{kind}")
-        await self._mirror_indexes(codec.schema.name)
+        member, kind = codec.column(leaf.path).name, "2d" if isinstance(leaf, Near) else "text"
+        await self._schemas.create_index(codec.schema.name, member, kind)
         return True
 
     async def count(self, schema: ClassSchema, where: Condition) -> int:
@@ -237,7 +212,9 @@ class MongoStorage:
 
     # --- Write --------------------------------------------------------------------------------------------
 
-    async def insert(self, schema: ClassSchema, objects: Sequence[JsonObject]) -> None:
+    async def insert(
+        self, schema: ClassSchema, objects: Sequence[JsonObject], *, keeps_first: bool = False
+    ) -> None:
         """Store new objects, all or none: without a transaction, what went in before a refusal is removed."""
         encode = self._codec(schema).encode
         rows = [encode(obj) for obj in objects]
@@ -250,7 +227,7 @@ class MongoStorage:
                     await collection.insert_many(rows, session=self._session)
                 except BulkWriteError as error:
                     stored = rows[: error.details["nInserted"]]
-                    if stored and self._session is None:
+                    if stored and self._session is None and not keeps_first:
                         await collection.delete_many({"_id": {"$in": [row["_id"] for row in stored]}})
                     raise
 
@@ -355,140 +332,19 @@ class MongoStorage:
     # --- Schemas: always outside of transactions, as parse-server keeps them ------------------------------
 
     async def load_schemas(self) -> list[ClassSchema]:
-        """Read all classes. Rows of classes whose schema is fixed mean nothing."""
+        """Read all classes."""
         with DRIVER_ERRORS:
-            rows = await self._schemas.find({}).to_list()
-        return [decode_schema(row) for row in rows if row["_id"] not in VOLATILE_CLASSES]
+            return await self._schemas.load()
 
     async def change_schema(self, change: SchemaChange) -> None:
-        """Make a change. Fields and classes that another process added meanwhile stay as they are."""
+        """Make a change. Fields that another process added meanwhile stay as they are."""
         with DRIVER_ERRORS:
-            match change:
-                case CreateClass(schema):
-                    await self._create_class(schema)
-                case AddFields(class_name, fields):
-                    await self._add_fields(class_name, fields)
-                case SetFieldOptions(class_name, fields):
-                    await self._change_class(class_name, option_changes(fields))
-                case DeleteFields(class_name, fields):
-                    await self._delete_fields(class_name, fields)
-                case SetPermissions(class_name, None):
-                    await self._change_class(class_name, {"$unset": {"_metadata.class_permissions": ""}})
-                case SetPermissions(class_name, permissions):
-                    await self._change_class(
-                        class_name, {"$set": {"_metadata.class_permissions": permissions}}
-                    )
-                case AddIndexes(indexes):
-                    await self._add_indexes(indexes)
-                case DropIndexes(class_name, names):
-                    await self._drop_indexes(class_name, names)
-                case DropClass(schema):
-                    await self._drop_class(schema)
-                case _:
-                    assert_never(change)
+            await self._schemas.change(change, in_transaction=self._session is not None)
 
     async def list_indexes(self, class_name: str) -> list[Index]:
         """Describe the real indexes of a class."""
         with DRIVER_ERRORS:
-            return [decode_index(class_name, description) for description in await self._indexes(class_name)]
-
-    @property
-    def _schemas(self) -> AsyncCollection[Row]:
-        return self._collection(SCHEMA_COLLECTION)
-
-    async def _change_class(self, class_name: str, update: Row) -> None:
-        if update:
-            await self._schemas.update_one({"_id": class_name}, update)
-
-    async def _create_class(self, schema: ClassSchema) -> None:
-        if schema.name in VOLATILE_CLASSES:
-            return
-        try:
-            await self._schemas.insert_one(encode_schema(schema))
-        except DuplicateKeyError as error:
-            message = f"Class {schema.name} already exists."
-            raise ParseError(ErrorCode.INVALID_CLASS_NAME, message) from error
-        await self._index_fields(schema.name, schema.fields)
-
-    async def _add_fields(self, class_name: str, fields: Mapping[str, Field]) -> None:
-        additions = [
-            UpdateOne({"_id": class_name, name: {"$exists": False}}, _addition(name, field), upsert=True)
-            for name, field in fields.items()
-            if is_listed(name)
-        ]
-        if not additions or class_name in VOLATILE_CLASSES:
-            return
-        try:
-            await self._schemas.bulk_write(additions, ordered=False)
-        except BulkWriteError as error:
-            # The upsert of a field that exists meanwhile meets the class's row.
-            if any(failure["code"] != Code.DUPLICATE_KEY for failure in error.details["writeErrors"]):
-                raise
-        await self._index_fields(class_name, fields)
-
-    async def _index_fields(self, class_name: str, fields: Mapping[str, Field]) -> None:
-        """Index polygons, as parse-server does, and links, which would be scanned otherwise."""
-        if self._session is not None:
-            return  # an index would wait for the end of the transaction that waits for it
-        for name, field in fields.items():
-            if field.type.name == "Polygon":
-                await self._collection(class_name).create_index([(name, "2dsphere")])
-            elif field.type.name == "Relation":
-                links = self._collection(JoinTable(class_name=class_name, field=name).name)
-                await links.create_index([("owningId", 1), ("relatedId", 1)])
-                await links.create_index([("relatedId", 1), ("owningId", 1)])
-
-    async def _delete_fields(self, class_name: str, fields: Mapping[str, Field]) -> None:
-        codec = RowCodec(ClassSchema(class_name, fields))
-        columns = [codec.column(name).name for name, field in fields.items() if field.type.name != "Relation"]
-        if columns:
-            present = {"$or": [{column: {"$exists": True}} for column in columns]}
-            await self._collection(class_name).update_many(present, {"$unset": dict.fromkeys(columns, "")})
-        members = [member for name in fields for member in (name, f"_metadata.fields_options.{name}")]
-        await self._change_class(class_name, {"$unset": dict.fromkeys(members, "")} if members else {})
-        await self._drop_links(codec.schema)
-
-    async def _drop_class(self, schema: ClassSchema) -> None:
-        await self._collection(schema.name).drop()
-        await self._schemas.delete_one({"_id": schema.name})
-        await self._drop_links(schema)
-
-    async def _drop_links(self, schema: ClassSchema) -> None:
-        for field in schema.relations:
-            await self._collection(JoinTable(class_name=schema.name, field=field).name).drop()
-
-    # --- Indexes ------------------------------------------------------------------------------------------
-
-    async def _add_indexes(self, indexes: Sequence[Index]) -> None:
-        for class_name, group in groupby(indexes, key=lambda index: index.class_name):
-            codec = RowCodec(await self._load_schema(class_name))
-            known = {description["name"] for description in await self._indexes(class_name)}
-            models = [index_model(codec, index) for index in group if index.name not in known]
-            if models:
-                await self._collection(class_name).create_indexes(models)
-            await self._mirror_indexes(class_name)
-
-    async def _drop_indexes(self, class_name: str, names: Sequence[str]) -> None:
-        for name in names:
-            try:
-                await self._collection(class_name).drop_index(name)
-            except OperationFailure as error:
-                if error.code not in (Code.INDEX_NOT_FOUND, Code.NAMESPACE_NOT_FOUND):
-                    raise
-        await self._mirror_indexes(class_name)
-
-    async def _load_schema(self, class_name: str) -> ClassSchema:
-        if class_name in VOLATILE_CLASSES:
-            return system_schema(class_name)
-        row = await self._schemas.find_one({"_id": class_name})
-        return ClassSchema(class_name, {}) if row is None else decode_schema(row)
-
-    async def _mirror_indexes(self, class_name: str) -> None:
-        indexes = {index["name"]: mirrored_keys(index) for index in await self._indexes(class_name)}
-        await self._change_class(class_name, {"$set": {"_metadata.indexes": indexes}})
-
-    async def _indexes(self, class_name: str) -> list[Any]:
-        return await (await self._collection(class_name).list_indexes()).to_list()
+            return await self._schemas.list_indexes(class_name)
 
     # --- Connection ---------------------------------------------------------------------------------------
 
@@ -509,11 +365,6 @@ def _asks(where: Condition, kind: type[Near | Regex]) -> bool:
 def _projection(codec: RowCodec, keys: frozenset[str]) -> Row | None:
     projection = codec.projection(keys - {"$score"})
     return projection if projection is None or "$score" not in keys else projection | {"score": _SCORE}
-
-
-def _addition(name: str, field: Field) -> Row:
-    options = {f"_metadata.fields_options.{name}": dict(field.options)} if field.options else {}
-    return {"$set": {name: encode_type(field.type), **options}}
 
 
 async def _commit(session: AsyncClientSession) -> None:
