@@ -615,7 +615,11 @@ class Settings:
     encryption_key: str | None = option("Encrypts stored files.", None)
 
     # --- Cloud code, push, LiveQuery, GraphQL
-    cloud: str | None = option("Module whose `register(cloud)` defines the hooks.", None)
+    cloud: str | None = option(
+        "Module whose `register(cloud)` defines the hooks.",
+        None,
+        refusal="argument 'cloud' must either be a string or a function",
+    )
     push: Mapping[str, Any] | None = option("Push senders by platform.", None)
     scheduled_push: bool = option("Keep pushes with a future time.", False)
     installation: InstallationOptions = option(

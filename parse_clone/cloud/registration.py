@@ -71,6 +71,20 @@ class Cloud:
         """After a query. Takes `AfterFind`; may return another list."""
         return self._object_hook(TriggerKind.AFTER_FIND, class_name, validator)
 
+    # --- Audit ---
+
+    def audit(self, *class_names: str) -> Callable[[Handler], Handler]:
+        """Record what happens to the objects of classes: called with an `AuditEvent` before a write is done,
+        after objects were read and on logins (`_User`), and awaited before the answer leaves. Raising fails
+        the action."""
+
+        def register(handler: Handler) -> Handler:
+            auditor = Hook(handler, None, self.time_limit).call
+            self.toolbox.triggers.auditors.update(dict.fromkeys(class_names, auditor))
+            return handler
+
+        return register
+
     # --- Users ---
 
     def before_login(self, validator: Check = None) -> Callable[[Handler], Handler]:
@@ -147,7 +161,7 @@ class Cloud:
         def register(handler: Handler) -> Handler:
             known = name or handler.__name__
             check_callable_name(known)
-            hook = Hook(handler, validator, self.time_limit)
+            hook = Hook(handler, validator, self.time_limit, silent_failure="Script failed.")
             self.toolbox.triggers.functions[known] = function_handler(self.toolbox, hook)
             self._limit(f"/functions/{known}", validator)
             return handler

@@ -90,6 +90,10 @@ class BeforeSave(Request):
         stored = self.draft.original
         return None if stored is None else ParseObject(self.draft.class_name, stored)
 
+    def only_if_unchanged(self) -> None:
+        """Refuse the write (251) if the stored object changes before it is done: `original` stays true."""
+        self.draft.only_if_unchanged = True
+
 
 @dataclass(kw_only=True)
 class AfterSave(Request):

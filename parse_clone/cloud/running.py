@@ -58,6 +58,8 @@ class Hook:
     function: Author
     validator: Check
     time_limit: float
+    silent_failure: str = "Script failed. Unknown error."
+    """What the client reads of an exception without a text."""
 
     async def passes(self, request: typed.Request, subject: Subject) -> bool:
         """Ask the validator. False: skip the hook."""
@@ -89,7 +91,7 @@ class Hook:
                 at=f"{frame.filename}:{frame.lineno}",
                 error=f"{type(failure).__name__}: {failure}",
             )
-            raise ParseError(ErrorCode.SCRIPT_FAILED, str(failure) or "Script failed.") from failure
+            raise ParseError(ErrorCode.SCRIPT_FAILED, str(failure) or self.silent_failure) from failure
 
     @property
     def place(self) -> str:

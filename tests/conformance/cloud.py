@@ -140,11 +140,13 @@ class RemoteHandler:
         body = {"id": self.identifier, "kind": self.kind, "args": [request]}
         reply = (await self.client.post(self.url, json=body)).json()
         if "error" in reply:
-            raise resolve_error(reply["error"])
+            raise resolve_error(reply["error"], is_function=self.kind == "function")
         return reply.get("result", UNDEFINED), reply.get("request", {})
 
 
-def resolve_error(error: Any, code: int = ErrorCode.SCRIPT_FAILED) -> ParseError:
+def resolve_error(
+    error: Any, code: int = ErrorCode.SCRIPT_FAILED, *, is_function: bool = False
+) -> ParseError:
     """What a thrown value means to a client."""
     error = {} if error == {"__type": "Undefined"} else error
     if isinstance(error, str):
@@ -154,7 +156,9 @@ def resolve_error(error: Any, code: int = ErrorCode.SCRIPT_FAILED) -> ParseError
     if isinstance(error, dict) and "message" in error:
         return ParseError(code, error["message"])
     if not error:
-        return ParseError(code, "Script failed." if code == ErrorCode.SCRIPT_FAILED else "Validation failed.")
+        if code == ErrorCode.VALIDATION_ERROR:
+            return ParseError(code, "Validation failed.")
+        return ParseError(code, "Script failed." if is_function else "Script failed. Unknown error.")
     return ParseError(code, strip(error))
 
 

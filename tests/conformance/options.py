@@ -35,7 +35,8 @@ def read_settings(options: Mapping[str, Any], database_uri: str, files_url: str,
     """Read the options; what the harness decides (port, data, mount path) is laid over them."""
     refuse_unconnected(options)
     known = {name: value for name, value in options.items() if name in KNOWN}
-    known.pop("cloud", None)
+    if isinstance(known.get("cloud"), str):
+        del known["cloud"]  # cloud code is connected by the control protocol
     known["auth"] = {
         name: provider for name, provider in known.get("auth", {}).items() if not has_functions(provider)
     }

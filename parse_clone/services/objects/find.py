@@ -31,6 +31,7 @@ from parse_clone.core.query_limits import CLIENT_LIMITS, QueryLimits
 from parse_clone.core.schema import ClassSchema
 from parse_clone.core.system_classes import CLIENT_CREATABLE, new_schema
 from parse_clone.errors import ErrorCode, ParseError, object_not_found, permission_denied
+from parse_clone.services.objects.auditing import audit_found
 from parse_clone.services.objects.include import (
     check_includes,
     include_pointers,
@@ -369,7 +370,7 @@ async def run_after_find(toolbox: Toolbox, context: RequestContext, find: Find) 
         find.schema.name,
         context,
         objects=find.rows,
-        parameters={**find.request.parameters, "where": find.parameters.where},
+        parameters=hook_parameters(find),
         is_get=is_one_object(find.request, find.parameters),
     )
     await run_trigger(toolbox, event)
@@ -396,4 +397,5 @@ FIND_STEPS: tuple[FindStep, ...] = (
     count,
     include_pointers,
     run_after_find,
+    audit_found,
 )

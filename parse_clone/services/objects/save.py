@@ -29,7 +29,7 @@ from parse_clone.core.operations import (
     relation_changes,
 )
 from parse_clone.core.permissions import authorize, check_class_access, default_acl, row_condition
-from parse_clone.core.query import Page, all_of, object_id_is
+from parse_clone.core.query import In, Page, all_of, object_id_is
 from parse_clone.core.schema import ClassSchema, Field, apply_defaults, check_types
 from parse_clone.core.system_classes import (
     CLIENT_CREATABLE,
@@ -39,6 +39,7 @@ from parse_clone.core.system_classes import (
 )
 from parse_clone.core.values import check_file_domains, encode_date
 from parse_clone.errors import ErrorCode, ParseError, object_not_found, permission_denied
+from parse_clone.services.objects.auditing import audited, event_of_save
 from parse_clone.services.changes import ObjectChange
 from parse_clone.services.objects.requests import SaveAnswer, SaveRequest
 from parse_clone.services.objects.steps import Save, SaveStep
@@ -191,7 +192,16 @@ async def run_before_save(toolbox: Toolbox, context: RequestContext, save: Save)
     )
     toolbox.keywords.check(written_values(draft.operations))
     object_id = draft.object_id if save.is_create and draft.object_id else save.object_id
-    return replace(save, operations=draft.operations, object_id=object_id)
+    save = replace(save, operations=draft.operations, object_id=object_id)
+    if draft.only_if_unchanged and save.original is not None:
+        is_unchanged = In("updatedAt", (date_of_row(save.original),))
+        return replace(save, where=all_of(save.where, is_unchanged), only_if_unchanged=True)
+    return save
+
+
+def date_of_row(row: JsonObject) -> JsonObject:
+    """When a stored object was last written, as queries name dates."""
+    return {"__type": "Date", "iso": row["updatedAt"]}
 
 
 def written_values(operations: Mapping[str, Operation]) -> JsonObject:
@@ -251,6 +261,14 @@ def with_acl(
 
 
 async def write(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
+    """Store the object. Where the class has an auditor, it is told first."""
+    if save.class_name not in toolbox.triggers.auditors:
+        return await store(toolbox, context, save)
+    async with audited(toolbox, event_of_save(context, save)):
+        return await store(toolbox, context, save)
+
+
+async def store(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     """Store the object with one call; the row condition travels with it. Then its links."""
     fields = field_operations(save.operations, save.schema.relations)
     if save.is_create:
@@ -300,8 +318,13 @@ async def update_row(
         save.schema, all_of(object_id_is(save.object_id), save.where), fields
     )
     if result is None:
-        raise object_not_found()
+        raise changed_meanwhile() if save.only_if_unchanged else object_not_found()
     return result
+
+
+def changed_meanwhile() -> ParseError:
+    """Build the answer to a write that relied on what is no longer so."""
+    return ParseError(ErrorCode.WRITE_CONFLICT, "The object was changed meanwhile. Read it again.")
 
 
 async def change_links(toolbox: Toolbox, save: Save) -> None:
@@ -375,7 +398,9 @@ def changed_on_the_way(save: Save, result: JsonObject) -> JsonObject:
         and not (key == "ACL" and "ACL" in save.sent)
     }
     reverted = {
-        key: result[key] for key in save.sent if key not in save.operations and key in result and key != "ACL"
+        key: result.get(key, {"__op": "Delete"})
+        for key, operation in save.sent.items()
+        if key not in save.operations and key != "ACL" and isinstance(operation, Set)
     }
     return {**reverted, **changed}
 
