@@ -97,10 +97,11 @@ async def pointers_found(
 
 
 async def values_found(toolbox: Toolbox, context: RequestContext, find: Find, subquery: Select) -> list[Json]:
-    """Run `$select`: what the rows it finds have at its key. Nothing there selects nothing."""
+    """Run `$select`: what the rows it finds have at its key, arrays element by element, null left out."""
     rows = await run(toolbox, context, find, subquery, root_of(subquery.key))
     found = (value_at(row, subquery.key) for row in rows)
-    return [value for value in found if value is not None]
+    elements = (item for value in found for item in (value if isinstance(value, list) else (value,)))
+    return [element for element in elements if element is not None]
 
 
 def value_at(row: JsonObject, path: str) -> Json:

@@ -352,6 +352,17 @@ async def test_subqueries_stand_anywhere_in_the_logic(clinic: Clinic) -> None:
     assert await names(clinic, "Patient", where={"$and": [nested, {"name": {"$ne": "x"}}]}) == ["in A"]
 
 
+async def test_select_takes_the_elements_of_arrays(clinic: Clinic) -> None:
+    ward = await put(clinic, "Ward", name="A")
+    await put(clinic, "House", wards=[pointer("Ward", ward), None], nested={"codes": ["one", "two"]})
+    await put(clinic, "Patient", name="in A", ward=pointer("Ward", ward), code="two")
+    await put(clinic, "Patient", name="nowhere")
+    for field, key in (("ward", "wards"), ("code", "nested.codes")):
+        select = {"query": {"className": "House", "where": {}}, "key": key}
+        assert await names(clinic, "Patient", where={field: {"$select": select}}) == ["in A"]
+        assert await names(clinic, "Patient", where={field: {"$dontSelect": select}}) == ["nowhere"]
+
+
 @pytest.mark.usefixtures("wards")
 async def test_a_subquery_that_is_refused_refuses_the_whole(clinic: Clinic) -> None:
     await permit(clinic, "Ward", find={})
@@ -624,7 +635,7 @@ async def test_after_find_does_not_see_protected_fields(clinic: Clinic) -> None:
     events: Any = clinic.record((TriggerKind.AFTER_FIND, "Patient"))
     await find(clinic, "Patient", where={"name": "Ada"})
     assert [set(row) & {"name", "ssn"} for row in events[0].objects] == [{"name"}]
-    assert events[0].parameters == {"where": {"name": "Ada"}}
+    assert events[0].parameters == {"where": {"name": "Ada"}, "limit": 100}
 
 
 async def test_hooks_refuse(clinic: Clinic) -> None:
