@@ -51,9 +51,10 @@ def unsupported() -> ParseError:
     return ParseError(ErrorCode.UNSUPPORTED_SERVICE, "This authentication method is unsupported.")
 
 
-def is_empty(auth_data: AuthData) -> bool:
-    """Does this name no identity at all?"""
-    return not any(auth_data.values())
+def names_nobody(operation: Operation | None) -> bool:
+    """Does this `authData` hold no identity at all? What is malformed may hold one."""
+    given = operation.value if isinstance(operation, Set) else operation
+    return given is None or (isinstance(given, dict) and not any(given.values()))
 
 
 def stored_auth_data(user: JsonObject) -> Mapping[str, JsonObject]:

@@ -15,8 +15,9 @@ from parse_clone.core.operations import Set
 from parse_clone.core.query import AnyOf, Condition, Exists, In, Page, all_of, object_id_is
 from parse_clone.core.values import date_value
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
+from parse_clone.services.objects.auditing import audit
 from parse_clone.services.toolbox import Toolbox
-from parse_clone.services.triggers import ObjectEvent, TriggerKind, run_trigger
+from parse_clone.services.triggers import AuditEvent, ObjectEvent, TriggerKind, run_trigger
 from parse_clone.services.users.authentication import (
     authenticate_session,
     invalid_session_token,
@@ -49,6 +50,17 @@ from parse_clone.services.users.sessions import (
 
 
 async def log_in(toolbox: Toolbox, context: RequestContext, parameters: JsonObject) -> JsonObject:
+    """Open a session for a username or e-mail address and a password. A refused login is told to auditors."""
+    try:
+        return await log_in_by_password(toolbox, context, parameters)
+    except ParseError as refusal:
+        await audit(toolbox, AuditEvent("login", "_User", (), context, object=parameters, failure=refusal))
+        raise
+
+
+async def log_in_by_password(
+    toolbox: Toolbox, context: RequestContext, parameters: JsonObject
+) -> JsonObject:
     """Open a session for a username or e-mail address and a password."""
     user = await check_credentials(toolbox, context, parameters)
     given = parameters.get("authData")
@@ -169,7 +181,9 @@ async def store_proof(toolbox: Toolbox, user: JsonObject, proven: Proven) -> Non
 async def open_login_session(
     toolbox: Toolbox, context: RequestContext, user: JsonObject, created_with: JsonObject
 ) -> str:
-    """Open a session and return its token."""
+    """Open a session and return its token; auditors are told before it is open."""
+    event = AuditEvent("login", "_User", (str(user["objectId"]),), context, object=created_with)
+    await audit(toolbox, event)
     session = await open_session(
         toolbox, str(user["objectId"]), created_with=created_with, installation_id=context.installation_id
     )

@@ -53,8 +53,8 @@ from parse_clone.services.users.external_login import (
     complete,
     decode_auth_data,
     find_owners,
-    is_empty,
     link_operations,
+    names_nobody,
     stored_auth_data,
     validate,
 )
@@ -109,11 +109,11 @@ def text_of(operation: Operation | None) -> str | None:
 
 async def begin(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     """Refuse what no client may ask of a user, and what lacks the credentials of a new one."""
+    check_credentials(save)
     auth_data = decode_auth_data(save.sent["authData"]) if "authData" in save.sent else None
     for key in save.sent:
         if key.startswith("authData."):
             raise ParseError(ErrorCode.INVALID_KEY_NAME, f"Invalid field name for update: {key}")
-    check_credentials(save, auth_data)
     if "emailVerified" in save.sent and not context.auth.is_privileged:
         raise permission_denied("Clients aren't allowed to manually update email verification.")
     if not save.is_create and context.auth.user is None and not context.auth.is_privileged:
@@ -126,9 +126,9 @@ async def begin(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     return UserSave(**ordinary, auth_data=auth_data, silent=frozenset({"sessionToken"}))
 
 
-def check_credentials(save: Save, auth_data: AuthData | None) -> None:
+def check_credentials(save: Save) -> None:
     """A new user needs a username and a password, or an identity; nobody may lose what he logs in with."""
-    required = save.is_create and (auth_data is None or is_empty(auth_data))
+    required = save.is_create and names_nobody(save.sent.get("authData"))
     for name, code, text in (
         ("username", ErrorCode.USERNAME_MISSING, "bad or missing username"),
         ("password", ErrorCode.PASSWORD_MISSING, "password is required"),

@@ -106,6 +106,12 @@ async def test_a_refusal_reaches_the_client_and_signs_nobody_up() -> None:
         assert await clinic.rows("_User") == []
 
 
+async def test_no_auth_data_at_all_is_a_missing_name() -> None:
+    async with open_clinic() as clinic:
+        with refusal(ErrorCode.USERNAME_MISSING):
+            await clinic.save(await clinic.context(), "_User", {"authData": None})
+
+
 @pytest.mark.parametrize(
     ("auth_data", "code"),
     [
