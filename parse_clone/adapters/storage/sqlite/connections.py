@@ -36,6 +36,9 @@ PATIENCE = 5.0
 READERS = 2
 """Reader threads."""
 
+MANY_ROWS = 200
+"""More are not written on the event loop."""
+
 _STEPS_BETWEEN_LOOKS = 500  # of SQLite's machine
 _ATTEMPTS_SPARED = 200  # after a query was too slow for the event loop
 _MOST_SLOW_SHAPES = 1000
@@ -124,6 +127,13 @@ class Connection:
         finally:
             self._deadline = inf
 
+    def rows_to_change(self, query: Sql) -> list[SqlRow]:
+        """Run a query for rows that will be written. Raises `TooSlow` for many, too."""
+        found = self.rows(query)
+        if len(found) > MANY_ROWS and self.time_limit < inf:
+            raise TooSlow
+        return found
+
     def change(self, statement: str, parameters: Sequence[Binding] = ()) -> None:
         """Run a statement that writes."""
         self.driver.execute(statement, tuple(parameters))
@@ -186,6 +196,7 @@ class Database:
         self._turn = asyncio.Lock()  # held by the open transaction
         self._slow_shapes: dict[str, int] = {}
         self._apart: Connection | None = None
+        self._log_pages = 0
         self._checkpoint: asyncio.Future[None] | None = None
         try:
             self._set_up(setup)
@@ -193,7 +204,7 @@ class Database:
         except apsw.Error as error:
             raise SettingsError(f"databaseURI: cannot use {path} as a file of SQLite ({error})") from error
         self._main.time_limit = INLINE_LIMIT
-        self._main.driver.set_wal_hook(self._notice_log)
+        self._main.driver.set_wal_hook(self._note_log)
 
     def _connect(self, *, busy_timeout: float = 0, read_only: bool = False) -> Connection:
         durable = self._ephemeral is None
@@ -324,6 +335,7 @@ class Database:
                 write.answer.set_result(result)
             else:
                 write.answer.set_exception(failure)
+        self._shorten_log()
 
     def _wait_on(self, batch: Sequence[_Waiting[Any]]) -> None:
         """Try again soon: another process is writing."""
@@ -350,13 +362,14 @@ class Database:
             await transaction.begin()
             yield transaction
             await transaction.commit()
+            self._shorten_log()
         finally:
             await asyncio.shield(self._end(transaction))
 
     def _connection_apart(self) -> Connection:
         if self._apart is None:
             self._apart = self._connect()
-            self._apart.driver.set_wal_hook(self._notice_log)
+            self._apart.driver.set_wal_hook(self._note_log)
         return self._apart
 
     async def _end(self, transaction: Transaction) -> None:
@@ -368,16 +381,18 @@ class Database:
 
     # --- The write-ahead log ------------------------------------------------------------------------------
 
-    def _notice_log(self, driver: apsw.Connection, name: str, pages: int) -> int:
+    def _note_log(self, driver: apsw.Connection, name: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _shorten_log(self) -> None:
         """After a commit: let a thread move a long log into the file, which would hold up the event loop."""
-        if pages > _CHECKPOINT_PAGES and self._checkpoint is None:
-            mode = (
-                apsw.SQLITE_CHECKPOINT_PASSIVE if pages < _OVERFULL_PAGES else apsw.SQLITE_CHECKPOINT_RESTART
-            )
+        if self._log_pages > _CHECKPOINT_PAGES and self._checkpoint is None:
+            is_overfull = self._log_pages > _OVERFULL_PAGES
+            mode = apsw.SQLITE_CHECKPOINT_RESTART if is_overfull else apsw.SQLITE_CHECKPOINT_PASSIVE
             loop = asyncio.get_running_loop()
             self._checkpoint = loop.run_in_executor(self._readers, self._move_log, mode)
             self._checkpoint.add_done_callback(self._forget_checkpoint)
-        return apsw.SQLITE_OK
 
     def _move_log(self, mode: int) -> None:
         connection = self._connect(busy_timeout=0.1)
@@ -441,6 +456,7 @@ class Transaction:
         self._connection = connection
         self._thread = thread
         self._turn = asyncio.Lock()
+        self._is_long = False
         self._is_over = False
 
     async def begin(self) -> None:
@@ -472,7 +488,7 @@ class Transaction:
 
     async def commit(self) -> None:
         """Make everything last."""
-        await self._run(lambda connection: connection.change("COMMIT"))
+        await self._run(lambda connection: connection.change("COMMIT"), apart=self._is_long)
 
     async def end(self) -> None:
         """Roll back what is not committed."""
@@ -498,6 +514,7 @@ class Transaction:
                 raise database_error(error) from error
 
     async def _run_in_thread(self, work: Work[T]) -> T:
+        self._is_long = True
         running = asyncio.get_running_loop().run_in_executor(self._thread, work, self._connection)
         try:
             return await asyncio.shield(running)

@@ -17,7 +17,7 @@ import apsw
 import orjson
 
 from parse_clone.adapters.storage.sqlite import schema_tables
-from parse_clone.adapters.storage.sqlite.connections import Connection, Database, Session
+from parse_clone.adapters.storage.sqlite.connections import MANY_ROWS, Connection, Database, Session
 from parse_clone.adapters.storage.sqlite.layout import (
     Binding,
     ClassLayout,
@@ -124,11 +124,14 @@ class SqliteStorage:
 
     # --- Write --------------------------------------------------------------------------------------------
 
-    async def insert(self, schema: ClassSchema, objects: Sequence[JsonObject]) -> None:
+    async def insert(
+        self, schema: ClassSchema, objects: Sequence[JsonObject], *, keeps_first: bool = False
+    ) -> None:
         """Store new objects, all or none."""
         rows = [encode_row(obj) for obj in objects]
         if rows:
-            await self._session.write(partial(_insert, self._layout(schema), rows))
+            work = partial(_insert, self._layout(schema), rows)
+            await self._session.write(work, long=len(rows) > MANY_ROWS)
 
     async def update(
         self, schema: ClassSchema, where: Condition, operations: Operations, *, upsert: bool = False
@@ -161,7 +164,7 @@ class SqliteStorage:
         matches = compile_matches(layout, where, "rowid")
 
         def work(connection: Connection) -> int:
-            ids = [row[0] for row in connection.rows(matches)]
+            ids = [row[0] for row in connection.rows_to_change(matches)]
             if ids:
                 connection.change(
                     f"DELETE FROM {layout.table} WHERE rowid IN (SELECT value FROM json_each(?))",
@@ -260,7 +263,8 @@ class SqliteStorage:
 
     def _sweep_if(self, indexes: Iterable[Index]) -> None:
         """Begin to look for expired rows, once there may be some."""
-        if self._sweeper is None and any(index.expire_after_seconds is not None for index in indexes):
+        expires = any(index.expire_after_seconds is not None for index in indexes)
+        if expires and self._sweeper is None and self._session is self._database:
             self._sweeper = asyncio.create_task(self._sweep())
 
     async def _sweep(self) -> None:
@@ -304,7 +308,7 @@ def _change(
 ) -> list[JsonObject]:
     changed = []
     with unique_values(connection, layout):
-        for row_id, text in connection.rows(matches):
+        for row_id, text in connection.rows_to_change(matches):
             obj = apply_operations(orjson.loads(text), operations)
             _, *columns = encode_row(obj)
             connection.change(
