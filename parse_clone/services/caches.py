@@ -16,13 +16,15 @@ class TimedCache(Generic[Value]):
     """Least recently stored goes first; an entry lives `ttl` seconds. Values are shared: never change one.
 
     `drops` counts what was forgotten. Whoever reads the database to fill the cache notes it before, and hands
-    it to `put`: a value read before a drop may be the outdated one, and is not stored.
+    it to `put`: a value read before a drop may be the outdated one, and is not stored. Entries of one `group`
+    are forgotten together.
     """
 
     def __init__(self, ttl: float, max_size: int) -> None:
         self._ttl = ttl
         self._max_size = max_size
-        self._entries: OrderedDict[str, tuple[float, Value]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[float, Value, str]] = OrderedDict()
+        self._groups: dict[str, set[str]] = {}
         self.drops = 0
 
     def get(self, key: str) -> Value | None:
@@ -31,38 +33,49 @@ class TimedCache(Generic[Value]):
         if entry is None:
             return None
         if entry[0] < time.monotonic():
-            del self._entries[key]
+            self._forget(key)
             return None
         return entry[1]
 
-    def put(self, key: str, value: Value, drops: int | None = None) -> None:
+    def put(self, key: str, value: Value, drops: int | None = None, group: str = "") -> None:
         """Store a value, unless something was dropped since `drops` was noted."""
         if drops is not None and drops != self.drops:
             return
-        self._entries[key] = (time.monotonic() + self._ttl, value)
-        self._entries.move_to_end(key)
+        self._forget(key)
+        self._entries[key] = (time.monotonic() + self._ttl, value, group)
+        if group:
+            self._groups.setdefault(group, set()).add(key)
         if len(self._entries) > self._max_size:
-            self._entries.popitem(last=False)
+            self._forget(next(iter(self._entries)))
 
     def drop(self, key: str) -> None:
         """Forget one value."""
         self.drops += 1
-        self._entries.pop(key, None)
+        self._forget(key)
 
-    def drop_where(self, outdated: Callable[[Value], bool]) -> None:
-        """Forget every value that the test names."""
+    def drop_group(self, group: str) -> None:
+        """Forget every value of a group."""
         self.drops += 1
-        for key in [key for key, (_, value) in self._entries.items() if outdated(value)]:
-            del self._entries[key]
+        for key in tuple(self._groups.get(group, ())):
+            self._forget(key)
 
     def clear(self) -> None:
         """Forget everything."""
         self.drops += 1
         self._entries.clear()
+        self._groups.clear()
+
+    def _forget(self, key: str) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None and entry[2]:
+            keys = self._groups[entry[2]]
+            keys.discard(key)
+            if not keys:
+                del self._groups[entry[2]]
 
 
 class Caches:
-    """Session token to (session, user); user id to role names; the global config.
+    """Session token to (session, user), grouped by user id; user id to role names; the global config.
 
     `invalidate_...` forgets here and tells the listeners, who tell the other processes; there `forget` is
     called with the same message.
@@ -108,7 +121,7 @@ class Caches:
 
     def drop_user(self, user_id: str) -> None:
         """Forget what is known about a user: his sessions and his roles."""
-        self.sessions.drop_where(lambda entry: entry[1]["objectId"] == user_id)
+        self.sessions.drop_group(user_id)
         self.roles.drop(user_id)
 
     def clear(self) -> None:

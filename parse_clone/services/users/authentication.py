@@ -114,7 +114,7 @@ async def load_session(toolbox: Toolbox, token: str) -> tuple[JsonObject, JsonOb
     user = None if session is None else await find_session_user(toolbox, session)
     if session is None or user is None:
         raise invalid_session_token()
-    toolbox.caches.sessions.put(token, (session, user), drops)
+    toolbox.caches.sessions.put(token, (session, user), drops, group=str(user["objectId"]))
     return session, user
 
 
@@ -159,4 +159,5 @@ async def extend_session(toolbox: Toolbox, session: JsonObject, user: JsonObject
         {"expiresAt": Set(date_value(expiry(toolbox, moment))), "updatedAt": Set(encode_date(moment))},
     )
     if extended is not None:
-        toolbox.caches.sessions.put(str(session["sessionToken"]), (extended, user))
+        user_id = str(user["objectId"])
+        toolbox.caches.sessions.put(str(session["sessionToken"]), (extended, user), group=user_id)

@@ -58,9 +58,7 @@ async def log_in(toolbox: Toolbox, context: RequestContext, parameters: JsonObje
         raise
 
 
-async def log_in_by_password(
-    toolbox: Toolbox, context: RequestContext, parameters: JsonObject
-) -> JsonObject:
+async def log_in_by_password(toolbox: Toolbox, context: RequestContext, parameters: JsonObject) -> JsonObject:
     """Open a session for a username or e-mail address and a password."""
     user = await check_credentials(toolbox, context, parameters)
     given = parameters.get("authData")

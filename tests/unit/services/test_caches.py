@@ -23,6 +23,18 @@ def test_entries_grow_old() -> None:
     assert cache.get("a") is None
 
 
+def test_groups_are_forgotten_together_and_leave_nothing_behind() -> None:
+    cache: TimedCache[int] = TimedCache(ttl=60, max_size=3)
+    for number, key in enumerate("abcd"):
+        cache.put(key, number, group="x" if key in "abc" else "y")
+    cache.put("d", 9, group="x")
+    cache.drop_group("y")
+    assert [cache.get(key) for key in "abcd"] == [None, 1, 2, 9]
+    cache.drop_group("x")
+    assert [cache.get(key) for key in "abcd"] == [None] * 4
+    cache.drop_group("x")
+
+
 def test_what_was_read_before_a_drop_is_not_stored_after_it() -> None:
     cache: TimedCache[int] = TimedCache(ttl=60, max_size=2)
     drops = cache.drops
@@ -36,7 +48,7 @@ def test_what_was_read_before_a_drop_is_not_stored_after_it() -> None:
 async def test_a_changed_user_loses_his_sessions_and_roles_only() -> None:
     caches = Caches(ttl=60, max_size=10)
     for user_id in ("ada", "bob"):
-        caches.sessions.put(f"r:{user_id}", session_of(user_id))
+        caches.sessions.put(f"r:{user_id}", session_of(user_id), group=user_id)
         caches.roles.put(user_id, ("Doctor",))
     await caches.invalidate_user("ada")
     assert caches.sessions.get("r:ada") is None
@@ -52,7 +64,7 @@ async def test_an_invalidation_travels_to_other_processes() -> None:
         there.forget(message)
 
     here.on_invalidation(tell)
-    there.sessions.put("r:ada", session_of("ada"))
+    there.sessions.put("r:ada", session_of("ada"), group="ada")
     there.roles.put("bob", ("Nurse",))
     there.config.put("1", {"params": {}})
     await here.invalidate_user("ada")
