@@ -213,6 +213,8 @@ def _decode_option(kind: type, option: Field[Any], name: str, value: Any, path: 
     try:
         if option.name == "max_upload_size":
             return _decode_size(value)
+        if option.metadata["takes_text"] and isinstance(value, str):
+            value = _Text(value)
         return _decode(_hints(kind)[option.name], value, f"{path}{name}")
     except _WrongType as error:
         text = f"Parse Server option {path}{name} must be {error.wanted}."

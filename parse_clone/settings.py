@@ -23,11 +23,26 @@ Switch: TypeAlias = bool | Callable[[Mapping[str, Any]], Awaitable[bool]]
 
 
 def option(
-    help: str, default: Any = ..., *, name: str = "", env: str = "", refusal: str = "", missing: str = ""
+    help: str,
+    default: Any = ...,
+    *,
+    name: str = "",
+    env: str = "",
+    refusal: str = "",
+    missing: str = "",
+    takes_text: bool = False,
 ) -> Any:
     """Declare an option. `name` and `env` stand where they do not follow from the field's name; `refusal` is
-    the text for a value of the wrong type, where parse-server has its own; `missing` for none at all."""
-    metadata = {"help": help, "name": name, "env": env, "refusal": refusal, "missing": missing or refusal}
+    the text for a value of the wrong type, where parse-server has its own; `missing` for none at all. An
+    option that `takes_text` may be written as text in a file, too: a number, a list of one."""
+    metadata = {
+        "help": help,
+        "name": name,
+        "env": env,
+        "refusal": refusal,
+        "missing": missing or refusal,
+        "takes_text": takes_text,
+    }
     if default is ...:
         return field(metadata=metadata)
     if callable(default):
@@ -218,6 +233,7 @@ class IdempotencyOptions:
         300,
         env="PARSE_SERVER_EXPERIMENTAL_IDEMPOTENCY_TTL",
         refusal="idempotency TTL value must be a number",
+        takes_text=True,
     )
 
     def __post_init__(self) -> None:
@@ -243,7 +259,9 @@ class RateLimit:
         refusal="rateLimit.requestCount must be a number",
         missing="rateLimit.requestCount must be defined",
     )
-    request_methods: tuple[str, ...] | None = option("HTTP methods that count; default all.", None)
+    request_methods: tuple[str, ...] | None = option(
+        "HTTP methods that count; default all.", None, takes_text=True
+    )
     error_response_message: str = option(
         "Text of the refusal.",
         "Too many requests.",
@@ -483,7 +501,7 @@ class Settings:
     )
 
     # --- The door
-    allow_origin: tuple[str, ...] = option("Origins for CORS; default `*`.", ())
+    allow_origin: tuple[str, ...] = option("Origins for CORS; default `*`.", (), takes_text=True)
     allow_headers: tuple[str, ...] = option(
         "Further request headers for CORS.", (), refusal="Allow headers must be an array"
     )
@@ -554,7 +572,10 @@ class Settings:
     password_policy: PasswordPolicy | None = option("Rules for passwords.", None)
     account_lockout: AccountLockout | None = option("When wrong passwords lock an account.", None)
     session_length: float = option(
-        "Seconds that a session lasts.", 31_536_000, refusal="Session length must be a valid number."
+        "Seconds that a session lasts.",
+        31_536_000,
+        refusal="Session length must be a valid number.",
+        takes_text=True,
     )
     expire_inactive_sessions: bool = option("Do sessions end at all?", True)
     extend_session_on_use: bool = option(
@@ -575,6 +596,7 @@ class Settings:
         "Seconds that a verification link is good for.",
         None,
         refusal="Email verify token validity duration must be a valid number.",
+        takes_text=True,
     )
     email_verify_token_reuse_if_valid: bool = option(
         "Mail the same token again while it is valid.",
@@ -743,7 +765,7 @@ def _check_urls(settings: Settings) -> None:
     url = settings.public_server_url
     _require(
         url is None or url.startswith(("http://", "https://")),
-        "The option publicServerURL must be a valid URL starting with http:// or https://.",
+        "publicServerURL should be a valid HTTPS URL starting with https://",
     )
     _require(settings.mount_path.startswith("/"), "mountPath must start with /")
     _require(

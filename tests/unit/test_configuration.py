@@ -122,6 +122,18 @@ def test_wrong_types_are_refused_by_name(options: dict[str, Any], refusal: str) 
         decode_settings({**KEYS, **options})
 
 
+@pytest.mark.parametrize(
+    ("options", "option", "decoded"),
+    [
+        ({"allowOrigin": "https://clinic.example"}, "allow_origin", ("https://clinic.example",)),
+        ({"allowOrigin": ["a", "b"]}, "allow_origin", ("a", "b")),
+        ({"sessionLength": "60"}, "session_length", 60),
+    ],
+)
+def test_some_options_take_texts(options: dict[str, Any], option: str, decoded: Any) -> None:
+    assert getattr(decode_settings({**KEYS, **options}), option) == decoded
+
+
 def test_options_without_meaning_here_are_passed_over() -> None:
     assert decode_settings({**KEYS, "directAccess": True, "cluster": 4}).app_id == "clinic"
 

@@ -43,7 +43,7 @@ def settings(**options: Any) -> Settings:
         ),
         (
             {"public_server_url": "clinic.example"},
-            "The option publicServerURL must be a valid URL starting with http:// or https://.",
+            "publicServerURL should be a valid HTTPS URL starting with https://",
         ),
         ({"mount_path": "parse"}, "mountPath must start with /"),
         (
