@@ -25,6 +25,7 @@ from parse_clone.core.names import JoinTable
 from parse_clone.core.schema import ClassSchema, Field, FieldType, Index
 from parse_clone.core.system_classes import (
     DEFAULT_FIELDS,
+    DEFAULT_INDEXES,
     auth_data_index,
     join_schema,
     system_schema,
@@ -113,6 +114,10 @@ def test_values_have_parse_servers_form(name: str, value: Json, stored: Any) -> 
 def test_numbers_are_int32_where_they_can_be(value: float, expected: type) -> None:
     stored = encode_nested(value)
     assert (type(stored), stored) == (expected, value)
+
+
+def test_no_acl_is_no_member() -> None:
+    assert CODEC.encode({"ACL": None}) == {}
 
 
 def test_a_polygon_without_area_is_refused() -> None:
@@ -365,6 +370,13 @@ def test_indexes_are_described_in_stored_names() -> None:
         "background": True,
         "sparse": True,
     }
+
+
+def test_indexes_of_the_system_are_sparse() -> None:
+    models = {index.name: index_model(CODEC, index).document for index in DEFAULT_INDEXES}
+    assert all(model["sparse"] for model in models.values())
+    assert models["case_insensitive_email"]["collation"] == {"locale": "en_US", "strength": 2}
+    assert models["ttl"]["expireAfterSeconds"] == 0
 
 
 def test_described_indexes_are_read_in_rest_names() -> None:
