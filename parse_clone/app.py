@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from parse_clone.adapters.auth.providers import configured_providers
+from parse_clone.adapters.http import HttpxSender
 from parse_clone.adapters.passwords import BcryptHasher
 from parse_clone.adapters.system import RandomIds, SystemClock
 from parse_clone.api.livequery.endpoint import LiveQueryEndpoint
@@ -38,6 +39,7 @@ from parse_clone.services.schedules import run_schedules
 from parse_clone.services.startup import prepare_database
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import TriggerRegistry
+from parse_clone.services.webhooks import load_webhooks
 from parse_clone.settings import RateLimit, Settings
 
 log = structlog.get_logger("parse_clone")
@@ -76,6 +78,7 @@ def create_app(
 async def assemble(settings: Settings, adapters: Adapters, register: Register | None) -> AsyncIterator[Asgi]:
     """Open everything, serve, close everything."""
     async with opened_toolbox(settings, adapters) as toolbox:
+        await load_webhooks(toolbox)
         cloud = load_hooks(toolbox, register)
         allowed = RouteAllowList(settings)
         limits = RateLimiter((*settings.rate_limit, *cloud_rate_limits(cloud)))
@@ -156,6 +159,8 @@ async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitS
     """Choose and open the adapters; the stack closes them."""
     storage = adapters.storage or open_storage(settings)
     stack.push_async_callback(storage.close)
+    http = HttpxSender(settings.webhook_timeout, allow_private=settings.webhook_allow_private_addresses)
+    stack.push_async_callback(http.close)
     return Toolbox(
         settings=settings,
         storage=storage,
@@ -172,6 +177,7 @@ async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitS
         },
         files=adapters.files,
         mailer=adapters.mailer,
+        http=http,
         keywords=keyword_denylist(settings),
         protection=field_protection(settings),
     )

@@ -60,14 +60,22 @@ class ParseError(Exception):
 
     `detail` is the precise reason of a refusal. It replaces `message` only where the server runs with
     `enableSanitizedErrorResponse: false`; otherwise it goes to the log. Codes outside of `ErrorCode`
-    are allowed: applications use 9000-9999.
+    are allowed: applications use 9000-9999. `value` is the JSON that an application's hook gave instead of a
+    text.
     """
 
-    def __init__(self, code: int, message: str, *, detail: str | None = None) -> None:
+    def __init__(self, code: int, message: str, *, detail: str | None = None, value: object = None) -> None:
         super().__init__(message)
         self.code = int(code)
         self.message = message
         self.detail = detail
+        self.value = value
+
+    def shown(self, *, sanitized: bool) -> object:
+        """What the client reads as `error`."""
+        if self.value is not None:
+            return self.value
+        return self.message if sanitized or self.detail is None else self.detail
 
     def __repr__(self) -> str:
         return f"ParseError({self.code}, {self.message!r})"

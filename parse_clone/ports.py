@@ -46,8 +46,10 @@ class Storage(Protocol):
 
     async def explain(self, schema: ClassSchema, where: Condition, page: Page, verbosity: str) -> Json: ...
 
-    async def insert(self, schema: ClassSchema, objects: Sequence[JsonObject]) -> None:
-        """All or none."""
+    async def insert(
+        self, schema: ClassSchema, objects: Sequence[JsonObject], *, keeps_first: bool = False
+    ) -> None:
+        """All or none. `keeps_first`: in this order, and what stands before a refused one may stay."""
         ...
 
     async def update(
@@ -150,6 +152,17 @@ class AuthProvider(Protocol):
 
 class Mailer(Protocol):
     async def send(self, to: str, subject: str, text: str) -> None: ...
+
+
+class HttpSender(Protocol):
+    """Calls the application's webhooks."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer. Raises OSError if there is none: unreachable, too slow, too large, or
+        at an address that must not be called."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class Clock(Protocol):

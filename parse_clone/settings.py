@@ -479,6 +479,10 @@ class Settings:
     javascript_key: str | None = option("Key of JavaScript clients.", None)
     dot_net_key: str | None = option("Key of .NET and Unity clients.", None)
     webhook_key: str | None = option("Key sent with webhook calls.", None)
+    webhook_timeout: float = option("Seconds that a webhook may take.", 10.0)
+    webhook_allow_private_addresses: bool = option(
+        "May webhooks live at loopback and private addresses?", False
+    )
     file_key: str | None = option("Key for names of migrated files.", None)
 
     # --- Where we are

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from parse_clone.core.class_permissions import FieldProtection
 from parse_clone.core.values import KeywordDenylist
-from parse_clone.ports import AuthProvider, Clock, FileStore, Ids, Mailer, PasswordHasher, Storage
+from parse_clone.ports import AuthProvider, Clock, FileStore, HttpSender, Ids, Mailer, PasswordHasher, Storage
 from parse_clone.services.caches import Caches
 from parse_clone.services.catalog import SchemaCatalog
 from parse_clone.services.changes import ChangeFeed
@@ -34,5 +34,6 @@ class Toolbox:
     auth_providers: Mapping[str, AuthProvider]
     files: FileStore | None = None
     mailer: Mailer | None = None
+    http: HttpSender | None = None
     keywords: KeywordDenylist = field(default_factory=KeywordDenylist)
     protection: FieldProtection = field(default_factory=FieldProtection)

@@ -159,7 +159,7 @@ def resolve_error(
         if code == ErrorCode.VALIDATION_ERROR:
             return ParseError(code, "Validation failed.")
         return ParseError(code, "Script failed." if is_function else "Script failed. Unknown error.")
-    return ParseError(code, strip(error))
+    return ParseError(code, str(error), value=strip(error))
 
 
 # --- Requests --------------------------------------------------------------------------------------------

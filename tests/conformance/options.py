@@ -19,7 +19,11 @@ from parse_clone.ports import AuthProvider
 from parse_clone.settings import RequestComplexity, Settings, wire_name
 from tests.conformance.wire import UNDEFINED, RemoteFunction
 
-OLDER_DEFAULTS = {"enableSanitizedErrorResponse": False, "enableInsecureAuthAdapters": True}
+OLDER_DEFAULTS = {
+    "enableSanitizedErrorResponse": False,
+    "enableInsecureAuthAdapters": True,
+    "webhookAllowPrivateAddresses": True,
+}
 
 KNOWN = {option.metadata["name"] or wire_name(option.name) for option in fields(Settings)}
 

@@ -155,7 +155,7 @@ def failure(error: Exception, *, sanitized: bool) -> Answer:
 
 
 def _error_body(error: ParseError, sanitized: bool) -> bytes:
-    text = error.message if sanitized or error.detail is None else error.detail
+    text = error.shown(sanitized=sanitized)
     return orjson.dumps({"code": error.code, "error": text})
 
 

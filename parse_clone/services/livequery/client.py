@@ -82,7 +82,7 @@ class LiveQueryClient:
         try:
             await self._run_before_connect(audience, installation_id)
         except ParseError as error:
-            self._connection.deliver(encode_error(error, None))
+            self._deny(error, None)
             return
         self.close()
         self._id, self._installation_id = str(uuid.uuid4()), installation_id
@@ -124,7 +124,7 @@ class LiveQueryClient:
         try:
             await self._subscribe(request_id, class_name, where, keys, watch, session_token)
         except ParseError as error:
-            self._connection.deliver(encode_error(error, request_id))
+            self._deny(error, request_id)
 
     async def _subscribe(
         self,
@@ -243,6 +243,10 @@ class LiveQueryClient:
         if request_id is not None:
             frame["requestId"] = request_id
         self._connection.deliver(orjson.dumps(frame))
+
+    def _deny(self, error: ParseError, request_id: int | float | None) -> None:
+        sanitized = self._toolbox.settings.enable_sanitized_error_response
+        self._connection.deliver(encode_error(error, request_id, sanitized=sanitized))
 
     def _refuse(self, code: int, text: str) -> None:
         self._connection.deliver(encode_error(ParseError(code, text), None, reconnect=True))

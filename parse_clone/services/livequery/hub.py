@@ -273,12 +273,14 @@ def encode_body(states: Mapping[str, JsonObject], keys: frozenset[str] | None) -
     return b"," + orjson.dumps(states)[1:]
 
 
-def encode_error(error: ParseError, request_id: int | float | None, *, reconnect: bool = False) -> bytes:
+def encode_error(
+    error: ParseError, request_id: int | float | None, *, reconnect: bool = False, sanitized: bool = True
+) -> bytes:
     """An error frame."""
     return orjson.dumps(
         {
             "op": "error",
-            "error": error.message,
+            "error": error.shown(sanitized=sanitized),
             "code": error.code,
             "reconnect": reconnect,
             "requestId": request_id,

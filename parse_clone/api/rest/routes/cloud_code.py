@@ -8,11 +8,11 @@ from parse_clone.api.rest.request import Request
 from parse_clone.api.rest.responses import Answer, called, job_started, ok, saved
 from parse_clone.api.rest.router import Route
 from parse_clone.core.json_types import JsonObject
-from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.services.classes import delete_object, find_objects, save_object
 from parse_clone.services.functions import call_function
 from parse_clone.services.jobs import check_schedule, job_names, start_job
 from parse_clone.services.objects.requests import DeleteRequest, FindRequest, SaveRequest
+from parse_clone.services.webhooks import create_hook, list_hooks, read_hook, update_hook
 
 # --- Functions -------------------------------------------------------------------------------------------
 
@@ -74,19 +74,41 @@ async def delete_schedule(request: Request, object_id: str) -> Answer:
 # --- Webhooks --------------------------------------------------------------------------------------------
 
 
-async def find_hooks(request: Request) -> Answer:
-    """Answer the hooks that live behind a URL."""
-    return ok([])
+async def find_functions(request: Request) -> Answer:
+    """Answer the functions that live behind a URL."""
+    return ok(await list_hooks(request.toolbox, functions=True))
+
+
+async def find_triggers(request: Request) -> Answer:
+    """Answer the triggers that live behind a URL."""
+    return ok(await list_hooks(request.toolbox, functions=False))
 
 
 async def get_function_hook(request: Request, name: str) -> Answer:
     """Answer one function that lives behind a URL."""
-    raise ParseError(ErrorCode.WEBHOOK_ERROR, f"no function named: {name} is defined")
+    return ok(await read_hook(request.toolbox, {"functionName": name}))
 
 
 async def get_trigger_hook(request: Request, class_name: str, trigger: str) -> Answer:
     """Answer one trigger that lives behind a URL."""
-    raise ParseError(ErrorCode.WEBHOOK_ERROR, f"class {class_name} does not exist")
+    return ok(await read_hook(request.toolbox, {"className": class_name, "triggerName": trigger}))
+
+
+async def declare_hook(request: Request) -> Answer:
+    """Declare a hook."""
+    return ok(await create_hook(request.toolbox, request.context, request.body))
+
+
+async def change_function_hook(request: Request, name: str) -> Answer:
+    """Move or delete a function."""
+    key = {"functionName": name}
+    return ok(await update_hook(request.toolbox, request.context, key, request.body))
+
+
+async def change_trigger_hook(request: Request, class_name: str, trigger: str) -> Answer:
+    """Move or delete a trigger."""
+    key = {"className": class_name, "triggerName": trigger}
+    return ok(await update_hook(request.toolbox, request.context, key, request.body))
 
 
 ROUTES = (
@@ -98,8 +120,12 @@ ROUTES = (
     Route("POST", "/cloud_code/jobs", create_schedule, master=True),
     Route("PUT", "/cloud_code/jobs/:objectId", update_schedule, master=True),
     Route("DELETE", "/cloud_code/jobs/:objectId", delete_schedule, master=True),
-    Route("GET", "/hooks/functions", find_hooks, master=True),
+    Route("GET", "/hooks/functions", find_functions, master=True),
+    Route("POST", "/hooks/functions", declare_hook, master=True),
     Route("GET", "/hooks/functions/:name", get_function_hook, master=True),
-    Route("GET", "/hooks/triggers", find_hooks, master=True),
+    Route("PUT", "/hooks/functions/:name", change_function_hook, master=True),
+    Route("GET", "/hooks/triggers", find_triggers, master=True),
+    Route("POST", "/hooks/triggers", declare_hook, master=True),
     Route("GET", "/hooks/triggers/:className/:trigger", get_trigger_hook, master=True),
+    Route("PUT", "/hooks/triggers/:className/:trigger", change_trigger_hook, master=True),
 )
