@@ -86,7 +86,7 @@ def compile_page(layout: ClassLayout, where: Condition, page: Page, column: str 
         text += f" ORDER BY {order.text}"
         parameters += order.parameters
     if page.limit is not None or page.skip:
-        text += " LIMIT ? OFFSET ?"
+        text += " LIMIT ? + 0 OFFSET ?"  # a plain `?` would make SQLite plan anew for every limit
         parameters += (-1 if page.limit is None else page.limit, page.skip)
     return Sql(text, parameters)
 
