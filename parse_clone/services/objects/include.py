@@ -115,7 +115,7 @@ async def load_included(
         request = FindRequest(class_name, {**parameters, "where": where}, purpose="include")
         answer = await find.run(toolbox, context, request)
         for row in answer.results:
-            found[class_name, str(row["objectId"])] = as_included(row, class_name, context)
+            found[class_name, str(row.get("objectId"))] = as_included(row, class_name, context)
     return found
 
 

@@ -21,6 +21,7 @@ from parse_clone.core.query import (
     object_id_is,
 )
 from parse_clone.core.schema import ClassSchema
+from parse_clone.core.values import is_pointer
 from parse_clone.errors import ParseError
 from parse_clone.services.toolbox import Toolbox
 
@@ -74,7 +75,5 @@ async def owners(
     toolbox: Toolbox, schema: ClassSchema, field: str, pointers: tuple[Json, ...]
 ) -> tuple[Json, ...]:
     """The ids of the objects that are linked to any of these."""
-    related = [
-        str(value["objectId"]) for value in pointers if isinstance(value, dict) and "objectId" in value
-    ]
+    related = [str(pointer["objectId"]) for pointer in pointers if is_pointer(pointer)]
     return tuple(await toolbox.storage.owning_ids(JoinTable(schema.name, field), related)) if related else ()

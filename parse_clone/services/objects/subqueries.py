@@ -93,7 +93,7 @@ async def pointers_found(
     class_name = subquery.class_name
     if subquery.redirect_key:
         class_name = await redirected_class(toolbox, class_name, subquery.redirect_key)
-    return [pointer(class_name, str(row["objectId"])) for row in rows]
+    return [pointer(class_name, str(row["objectId"])) for row in rows if "objectId" in row]
 
 
 async def values_found(toolbox: Toolbox, context: RequestContext, find: Find, subquery: Select) -> list[Json]:

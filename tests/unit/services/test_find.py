@@ -445,6 +445,16 @@ async def test_a_redirected_query_answers_the_class_that_a_relation_leads_to(cli
         await find(clinic, "Ward", redirectClassNameForKey="staff")
 
 
+async def test_a_subquery_may_be_redirected(clinic: Clinic) -> None:
+    nurse = await put(clinic, "Nurse", name="N", shift="night")
+    await put(clinic, "Ward", name="A", staff=link(pointer("Nurse", nurse)), shift="day")
+    await put(clinic, "Note", name="by N", author=pointer("Nurse", nurse), shift="night")
+    query = {"className": "Ward", "redirectClassNameForKey": "staff", "where": {"name": "N"}}
+    assert await names(clinic, "Note", where={"author": {"$inQuery": query}}) == ["by N"]
+    select = {"query": query, "key": "shift"}
+    assert await names(clinic, "Note", where={"shift": {"$select": select}}) == ["by N"]
+
+
 # --- Include ---------------------------------------------------------------------------------------------
 
 
@@ -586,6 +596,31 @@ async def test_before_find_sees_the_query_as_sent(clinic: Clinic) -> None:
         ({"where": {"objectId": ward}}, True, False),
         ({"where": {"name": "A"}, "limit": 100_000}, False, False),
     ]
+
+
+async def test_parts_of_a_query_read_where_the_query_says(clinic: Clinic) -> None:
+    ward = await put(clinic, "Ward", name="A")
+    await put(clinic, "Patient", ward=pointer("Ward", ward))
+    events: Any = clinic.record((TriggerKind.BEFORE_FIND, "Ward"))
+    where = {"ward": in_query("$inQuery")}
+    own: dict[str, Any] = {"includeReadPreference": "SECONDARY", "subqueryReadPreference": "PRIMARY"}
+    await find(clinic, "Patient", include="ward", where=where, readPreference="nearest")
+    await find(clinic, "Patient", include="ward", where=where, readPreference="nearest", **own)
+    preferences = [event.parameters["readPreference"] for event in events]
+    assert preferences == ["NEAREST", "NEAREST", "PRIMARY", "SECONDARY"]
+
+
+async def test_hooks_of_other_classes_may_answer_with_objects_that_are_not_stored(clinic: Clinic) -> None:
+    ward = await put(clinic, "Ward", name="A")
+    await put(clinic, "Patient", name="P", ward=pointer("Ward", ward))
+
+    @hook(clinic, TriggerKind.AFTER_FIND, "Ward")
+    def invent(event: FoundEvent) -> None:
+        event.objects = [{"name": "made up"}]
+
+    assert await find(clinic, "Patient", where={"ward": in_query("$inQuery")}) == []
+    [row] = await find(clinic, "Patient", include="ward")
+    assert "ward" not in row
 
 
 async def test_a_client_gets_of_a_hooks_answer_what_it_may_read(clinic: Clinic) -> None:
