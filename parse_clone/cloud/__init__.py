@@ -29,7 +29,9 @@ from parse_clone.cloud.requests import (
 from parse_clone.cloud.validators import Field, RateLimit, Validator
 from parse_clone.cloud.values import File, Pointer
 from parse_clone.core.query import GeoPoint
-from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.errors import DuplicateValue, ErrorCode, ParseError
+from parse_clone.services.audit_trail import AuditTrail
+from parse_clone.services.triggers import AuditEvent
 
 __all__ = [
     "AfterDelete",
@@ -37,6 +39,8 @@ __all__ = [
     "AfterLogin",
     "AfterLogout",
     "AfterSave",
+    "AuditEvent",
+    "AuditTrail",
     "BeforeDelete",
     "BeforeFind",
     "BeforeLogin",
@@ -46,6 +50,7 @@ __all__ = [
     "Cloud",
     "ConfigRequest",
     "ConnectRequest",
+    "DuplicateValue",
     "ErrorCode",
     "Field",
     "File",

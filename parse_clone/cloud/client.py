@@ -11,7 +11,7 @@ from typing import Any
 
 from parse_clone.cloud.objects import ParseObject
 from parse_clone.cloud.values import Pointer, to_native, to_wire, to_wire_object
-from parse_clone.core.context import MASTER, RequestContext
+from parse_clone.core.context import MASTER, NOBODY, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.services import functions
 from parse_clone.services.classes import delete_object, find_objects, save_object
@@ -31,11 +31,15 @@ class Client:
     @classmethod
     def master(cls, toolbox: Toolbox) -> Client:
         """A client with master rights that belongs to no request: for jobs and commands."""
-        return cls(toolbox, RequestContext(auth=MASTER, installation_id=INTERNAL_INSTALLATION))
+        context = RequestContext(auth=MASTER, installation_id=INTERNAL_INSTALLATION, on_behalf_of=NOBODY)
+        return cls(toolbox, context)
 
     def as_master(self) -> Client:
         """The same client with master rights."""
-        context = replace(self._context, auth=MASTER, installation_id=INTERNAL_INSTALLATION)
+        asking = self._context.on_behalf_of or self._context.auth
+        context = replace(
+            self._context, auth=MASTER, installation_id=INTERNAL_INSTALLATION, on_behalf_of=asking
+        )
         return Client(self._toolbox, context)
 
     def query(self, class_name: str) -> Query:
@@ -68,12 +72,12 @@ class Client:
         """Store a new object."""
         return await self.save(ParseObject.new(class_name, **fields))
 
-    async def update(self, pointer: Pointer, **fields: Any) -> None:
-        """Set fields of a stored object."""
-        body = to_wire_object(fields)
-        await save_object(
-            self._toolbox, self._context, SaveRequest(pointer.class_name, pointer.object_id, body)
-        )
+    async def update(self, pointer: Pointer, *, only_if: JsonObject | None = None, **fields: Any) -> None:
+        """Set fields of a stored object. `only_if` holds values that it must still have when it is written,
+        atomically: ParseError 251 if somebody else was faster."""
+        body, expected = to_wire_object(fields), to_wire_object(only_if or {})
+        request = SaveRequest(pointer.class_name, pointer.object_id, body, expected)
+        await save_object(self._toolbox, self._context, request)
 
     async def delete(self, target: ParseObject | Pointer) -> None:
         """Delete an object."""

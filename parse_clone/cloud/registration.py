@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from parse_clone.cloud.client import Client
 from parse_clone.cloud.running import Check, Hook, function_handler, job_handler, trigger_handler
 from parse_clone.cloud.validators import RateLimit, Validator
+from parse_clone.services.audit_trail import AuditTrail
 from parse_clone.services.schedules import Schedule
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import CONFIG, CONNECT, FILE, TriggerKind
@@ -84,6 +85,13 @@ class Cloud:
             return handler
 
         return register
+
+    def audit_trail(self, class_name: str, chain_field: str = "metadata") -> AuditTrail:
+        """An append-only class for what auditors record: its entries form a chain that shows tampering.
+        Nobody changes or deletes its objects over the API, the master key included."""
+        trail = AuditTrail(self.toolbox, class_name, chain_field)
+        self.toolbox.triggers.append_only.add(class_name)
+        return trail
 
     # --- Users ---
 

@@ -323,6 +323,9 @@ class DraftSubject:
     def value(self, key: str) -> Json:
         return self.draft.get(key)
 
+    def has(self, key: str) -> bool:
+        return key in self.draft.current
+
     def replace(self, key: str, value: Json) -> None:
         if value is None and self.draft.original is not None and key not in self.draft.original:
             self.draft.revert(key)

@@ -72,6 +72,10 @@ class Subject(Protocol):
 
     def value(self, key: str) -> Json: ...
 
+    def has(self, key: str) -> bool:
+        """Was the key given? A null counts."""
+        ...
+
     def replace(self, key: str, value: Json) -> None: ...
 
     @property
@@ -97,6 +101,9 @@ class ParamsSubject:
     def value(self, key: str) -> Json:
         return self.params.get(key)
 
+    def has(self, key: str) -> bool:
+        return key in self.params
+
     def replace(self, key: str, value: Json) -> None:
         self.params[key] = value
 
@@ -108,10 +115,8 @@ class ParamsSubject:
 async def check(validator: Validator, subject: Subject) -> bool:
     """Refuse a request (142); answers False if the hook is to be skipped for the master key."""
     auth = subject.caller.auth
-    if auth.is_master and validator.skip_with_master_key:
-        return False
     if auth.is_master and not validator.validate_master_key:
-        return True
+        return not validator.skip_with_master_key
     user = subject.effective_user
     needs_user = (
         validator.require_user
@@ -125,7 +130,7 @@ async def check(validator: Validator, subject: Subject) -> bool:
     await _check_fields(validator, subject)
     await _check_roles(validator, auth.roles)
     await _check_user_keys(validator, user)
-    return True
+    return not (auth.is_master and validator.skip_with_master_key)
 
 
 async def _check_fields(validator: Validator, subject: Subject) -> None:
@@ -151,7 +156,7 @@ async def _check_field(key: str, rule: Field, subject: Subject) -> None:
     if rule.required:
         _require(subject, key)
     value = subject.value(key)
-    if value is None and not rule.required:
+    if not rule.required and not subject.has(key):
         return
     if rule.type is not None and not _has_type(value, rule.type):
         raise _failed(

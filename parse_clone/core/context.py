@@ -80,7 +80,8 @@ class RequestContext:
 
     `installation_id` is `cloud` for calls made inside of the server. `cloud_context` is the one mutable thing:
     triggers of a request share it by contract. `base_url` is the prefix of `Location` and file URLs,
-    `https://host/parse`.
+    `https://host/parse`. `on_behalf_of` is set where the server itself acts with master rights, as hooks do:
+    the caller whose request made it act.
     """
 
     auth: Auth = NOBODY
@@ -90,3 +91,4 @@ class RequestContext:
     cloud_context: JsonObject = field(default_factory=dict)
     request_id: str = ""
     base_url: str = ""
+    on_behalf_of: Auth | None = None

@@ -11,6 +11,7 @@ class Draft:
     """`original` is the stored object (None when new); `operations` are the pending changes by key.
 
     Hooks change `operations`; `current` is what the object would become. `object_id` may be set on create.
+    `only_if_unchanged`: refuse the write if another one was faster.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class Draft:
         self.object_id = object_id
         self.original = original
         self.operations = operations
+        self.only_if_unchanged = False
 
     @property
     def is_new(self) -> bool:

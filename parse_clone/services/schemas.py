@@ -12,7 +12,9 @@ from parse_clone.core.schema import ClassSchema, DropClass
 from parse_clone.core.schema_json import encode_schema, plan_create, plan_schema_update, requested_class_name
 from parse_clone.core.system_classes import VOLATILE_CLASSES
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
+from parse_clone.services.objects.auditing import audit
 from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.triggers import AuditEvent
 
 
 class PlanningRules(TypedDict):
@@ -85,6 +87,9 @@ async def delete_schema(toolbox: Toolbox, context: RequestContext, class_name: s
 async def purge_class(toolbox: Toolbox, context: RequestContext, class_name: str) -> None:
     """Delete every row of a class; the class stays."""
     check_may_change(toolbox, context, "purge a schema", is_delete=True)
+    if class_name in toolbox.triggers.append_only:
+        raise ParseError(ErrorCode.OPERATION_FORBIDDEN, f"{class_name} is append-only.")
+    await audit(toolbox, AuditEvent("purge", class_name, (), context))
     schema = await toolbox.catalog.get(class_name)
     if schema is not None:
         await toolbox.storage.delete(schema, EVERYTHING)

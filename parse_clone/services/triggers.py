@@ -6,7 +6,7 @@ hook reads them back. How hook authors see an event is the business of `cloud/`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -14,6 +14,8 @@ from typing import Protocol
 from parse_clone.core.context import RequestContext
 from parse_clone.core.draft import Draft
 from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.operations import Operation
+from parse_clone.errors import ParseError
 from parse_clone.ports import Storage
 from parse_clone.services.changes import ChangeFeed
 
@@ -149,6 +151,29 @@ class LiveEventEvent(TriggerEvent):
     subscriptions: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """What an auditor is told. `action`: create, update, delete, get, find, count, aggregate, login.
+
+    `object` is what a write leads to and `original` the state before, where it was loaded. `failure` is set
+    when the action was told of before and has failed since, and when a login was refused.
+    """
+
+    action: str
+    class_name: str
+    object_ids: tuple[str, ...]
+    context: RequestContext
+    object: JsonObject | None = None
+    original: JsonObject | None = None
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+    where: JsonObject = field(default_factory=dict)
+    failure: ParseError | None = None
+    work: UnitOfWork | None = None
+
+
+Auditor = Callable[[AuditEvent], Awaitable[None]]
+"""Records an event. Raising fails the action."""
+
 Handler = Callable[[TriggerEvent], Awaitable[Json]]
 """Runs a hook. What it returns matters for afterSave only: a JSON object replaces the answer.
 It raises ParseError to refuse; whoever registers a handler turns other failures into 141."""
@@ -199,6 +224,8 @@ class TriggerRegistry:
         self._handlers: dict[tuple[TriggerKind, str], Handler] = {}
         self.functions: dict[str, FunctionHandler] = {}
         self.jobs: dict[str, JobHandler] = {}
+        self.auditors: dict[str, Auditor] = {}
+        self.append_only: set[str] = set()
 
     def set(self, kind: TriggerKind, class_name: str, handler: Handler) -> None:
         """Register a hook; the last one wins."""
@@ -221,6 +248,8 @@ class TriggerRegistry:
         self._handlers.clear()
         self.functions.clear()
         self.jobs.clear()
+        self.auditors.clear()
+        self.append_only.clear()
 
 
 class Hooked(Protocol):

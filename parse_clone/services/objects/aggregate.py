@@ -11,13 +11,14 @@ from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import is_field_name, root_of
 from parse_clone.core.query_json import FindParameters, decode_find_parameters, decode_where
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
+from parse_clone.services.objects.auditing import audit
 from parse_clone.services.objects.find import changes_by_hook
 from parse_clone.services.objects.present import with_url
 from parse_clone.services.objects.requests import FindRequest
 from parse_clone.services.objects.steps import Find, Finder
 from parse_clone.services.objects.subqueries import resolve
 from parse_clone.services.toolbox import Toolbox
-from parse_clone.services.triggers import FindEvent, TriggerKind, run_trigger
+from parse_clone.services.triggers import AuditEvent, FindEvent, TriggerKind, run_trigger
 
 QUERY_PARAMETERS = frozenset({"where", "hint", "comment", "explain", "readPreference"})
 RAW_PARAMETERS = frozenset({"rawValues", "rawFieldNames"})
@@ -36,6 +37,7 @@ async def walk_aggregate(
     schema = await toolbox.catalog.get(class_name)
     if schema is None:
         return []
+    await audit(toolbox, AuditEvent("aggregate", class_name, (), context, where=where))
     if path:
         condition = decode_where(where, schema, context.auth, now=toolbox.clock.now())
         find = Find(FindRequest(class_name), query, run, schema, where=condition)

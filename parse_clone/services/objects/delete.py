@@ -12,6 +12,7 @@ from parse_clone.core.permissions import check_class_access, row_condition
 from parse_clone.core.query import all_of, object_id_is
 from parse_clone.errors import ErrorCode, ParseError, object_not_found
 from parse_clone.services.changes import ObjectChange
+from parse_clone.services.objects.auditing import audited, event_of_deletion
 from parse_clone.services.objects.requests import DeleteRequest
 from parse_clone.services.objects.save import check_class_creation, fetch_one
 from parse_clone.services.objects.steps import DeleteStep, Deletion
@@ -71,6 +72,14 @@ async def run_before_delete(toolbox: Toolbox, context: RequestContext, deletion:
 
 
 async def remove(toolbox: Toolbox, context: RequestContext, deletion: Deletion) -> Deletion:
+    """Delete the object. Where the class has an auditor, it is told first."""
+    if deletion.class_name not in toolbox.triggers.auditors:
+        return await delete_row(toolbox, context, deletion)
+    async with audited(toolbox, event_of_deletion(context, deletion)):
+        return await delete_row(toolbox, context, deletion)
+
+
+async def delete_row(toolbox: Toolbox, context: RequestContext, deletion: Deletion) -> Deletion:
     """Delete the one row that the caller may write; absent and forbidden look the same."""
     where = all_of(object_id_is(deletion.object_id), deletion.where)
     if not await toolbox.storage.delete(deletion.schema, where):

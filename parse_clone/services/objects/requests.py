@@ -41,11 +41,13 @@ class FindAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SaveRequest:
-    """Create (`object_id` None) or update; `body` is the wire JSON with its `__op`s."""
+    """Create (`object_id` None) or update; `body` is the wire JSON with its `__op`s. `expected` are values
+    that the stored object must have when it is written: 251 if it has others."""
 
     class_name: str
     object_id: str | None
     body: JsonObject
+    expected: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

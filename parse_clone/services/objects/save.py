@@ -39,8 +39,8 @@ from parse_clone.core.system_classes import (
 )
 from parse_clone.core.values import check_file_domains, encode_date
 from parse_clone.errors import ErrorCode, ParseError, object_not_found, permission_denied
-from parse_clone.services.objects.auditing import audited, event_of_save
 from parse_clone.services.changes import ObjectChange
+from parse_clone.services.objects.auditing import audited, event_of_save
 from parse_clone.services.objects.requests import SaveAnswer, SaveRequest
 from parse_clone.services.objects.steps import Save, SaveStep
 from parse_clone.services.toolbox import Toolbox
@@ -84,6 +84,8 @@ async def start_save(toolbox: Toolbox, context: RequestContext, request: SaveReq
         now=encode_date(toolbox.clock.now()),
         schema=schema or new_schema(request.class_name),
         is_new_class=schema is None,
+        where=all_of(*(In(name, (value,)) for name, value in request.expected.items())),
+        only_if_unchanged=bool(request.expected),
     )
 
 
@@ -153,7 +155,7 @@ async def authorize_save(toolbox: Toolbox, context: RequestContext, save: Save) 
     if save.is_create:
         authorize(save.schema, "create", context.auth)
         return save
-    return replace(save, where=row_condition(save.schema, "update", context.auth))
+    return replace(save, where=all_of(save.where, row_condition(save.schema, "update", context.auth)))
 
 
 async def load_original(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
@@ -162,7 +164,7 @@ async def load_original(toolbox: Toolbox, context: RequestContext, save: Save) -
         return save
     original = await fetch_one(toolbox, save.schema, save.object_id)
     if original is None or not matches(save.where, original):
-        raise object_not_found()
+        raise not_writable(save)
     return replace(save, original=original)
 
 
@@ -318,13 +320,15 @@ async def update_row(
         save.schema, all_of(object_id_is(save.object_id), save.where), fields
     )
     if result is None:
-        raise changed_meanwhile() if save.only_if_unchanged else object_not_found()
+        raise not_writable(save)
     return result
 
 
-def changed_meanwhile() -> ParseError:
-    """Build the answer to a write that relied on what is no longer so."""
-    return ParseError(ErrorCode.WRITE_CONFLICT, "The object was changed meanwhile. Read it again.")
+def not_writable(save: Save) -> ParseError:
+    """Build the answer to a write that finds no row, or one that is not as the request relies on."""
+    if save.only_if_unchanged:
+        return ParseError(ErrorCode.WRITE_CONFLICT, "The object was changed meanwhile. Read it again.")
+    return object_not_found()
 
 
 async def change_links(toolbox: Toolbox, save: Save) -> None:

@@ -50,7 +50,8 @@ class Save:
     """A save on its way. System classes with more to remember derive from it.
 
     `sent` is what the client asked for and never changes; `operations` is what will be written. `where` is
-    the row condition of the write. `original` is loaded for an update that somebody will look at, `result` is
+    the row condition of the write; `only_if_unchanged` tells that it also pins
+    the state that a hook relied on. `original` is loaded for an update that somebody will look at, `result` is
     the stored state after the write. `extra` joins the answer. A step that sets `answer` ends the walk.
     """
 
@@ -63,6 +64,7 @@ class Save:
     schema: ClassSchema
     is_new_class: bool = False
     where: Condition = EVERYTHING
+    only_if_unchanged: bool = False
     original: JsonObject | None = None
     result: JsonObject | None = None
     extra: JsonObject = field(default_factory=dict)

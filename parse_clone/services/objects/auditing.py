@@ -1,0 +1,81 @@
+"""Telling auditors what happens to objects, in the request that does it and before its answer leaves.
+
+An auditor is told of a write after all checks and right before it is done, and once more if it then fails; of
+what was read, after it was read. An auditor that raises fails the action: nothing happens without its entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import orjson
+
+from parse_clone.core.context import RequestContext
+from parse_clone.core.json_types import JsonObject
+from parse_clone.core.operations import apply_operations, initial_values
+from parse_clone.errors import ParseError
+from parse_clone.services.objects.steps import Deletion, Find, Save
+from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.triggers import AuditEvent, UnitOfWork
+
+
+async def audit(toolbox: Toolbox, event: AuditEvent) -> None:
+    """Tell the auditor of the class, if there is one."""
+    auditor = toolbox.triggers.auditors.get(event.class_name)
+    if auditor is not None:
+        await auditor(replace(event, work=UnitOfWork(toolbox.storage, toolbox.changes)))
+
+
+@asynccontextmanager
+async def audited(toolbox: Toolbox, event: AuditEvent) -> AsyncIterator[None]:
+    """Tell of an action before it is done, and of its failure."""
+    await audit(toolbox, event)
+    try:
+        yield
+    except ParseError as error:
+        await audit(toolbox, replace(event, failure=error))
+        raise
+
+
+def event_of_save(context: RequestContext, save: Save) -> AuditEvent:
+    """What an auditor is told of a save."""
+    operations = save.operations
+    is_update = save.original is not None
+    return AuditEvent(
+        "create" if save.is_create else "update",
+        save.class_name,
+        (str(save.object_id),),
+        context,
+        object=apply_operations(save.original, operations) if save.original else initial_values(operations),
+        original=save.original if is_update else None,
+        operations=operations,
+    )
+
+
+def event_of_deletion(context: RequestContext, deletion: Deletion) -> AuditEvent:
+    """What an auditor is told of a delete."""
+    ids = (deletion.object_id,)
+    return AuditEvent("delete", deletion.class_name, ids, context, original=deletion.original)
+
+
+async def audit_found(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
+    """Tell of the rows that a caller is about to read: once for all of them. What a subquery finds is not
+    read by anybody."""
+    if find.schema.name not in toolbox.triggers.auditors or find.request.purpose == "subquery":
+        return find
+    ids = ids_found(find)
+    if ids or find.count is not None:
+        where = find.parameters.where
+        action = "get" if find.request.is_get else "find" if find.parameters.limit != 0 else "count"
+        await audit(toolbox, AuditEvent(action, find.schema.name, ids, context, where=where))
+    return find
+
+
+def ids_found(find: Find) -> tuple[str, ...]:
+    """The ids of the rows, whatever form they have."""
+    rows: list[JsonObject] = (
+        find.rows if find.encoded is None else [orjson.loads(row) for row in find.encoded]
+    )
+    return tuple(str(row["objectId"]) for row in rows if "objectId" in row)
