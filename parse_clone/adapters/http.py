@@ -13,8 +13,8 @@ MOST_BYTES = 10_000_000
 
 
 class HttpxSender:
-    """Posts by httpx. Redirects are not followed. Unless `allow_private`, only addresses of the public internet
-    are called: a webhook must not reach what only this machine can."""
+    """Posts by httpx. Redirects are not followed. Unless `allow_private`, only addresses of the public
+    internet are called: a webhook must not reach what only this machine can."""
 
     def __init__(self, timeout: float, *, allow_private: bool) -> None:
         self._client = httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)

@@ -197,7 +197,7 @@ async def _check_options(key: str, options: Options, error: str | None, value: J
             if inspect.isawaitable(verdict):
                 verdict = await verdict
         except Exception as failure:
-            raise as_validation_error(failure) from failure
+            raise _failed(error) if error else as_validation_error(failure) from failure
         if verdict is not None and not verdict:
             raise _failed(error or f"Validation failed. Invalid value for {key}.")
         return

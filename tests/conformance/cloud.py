@@ -206,10 +206,10 @@ def trigger_of(cloud: Cloud, handler: RemoteHandler, validator: Any) -> Any:
 
     async def handle(event: TriggerEvent) -> Json:
         auth = event.context.auth
-        if isinstance(validator, Validator) and validator.skip_with_master_key and auth.is_master:
-            return None
         if validator is not None:
             await validated(event)
+        if isinstance(validator, Validator) and validator.skip_with_master_key and auth.is_master:
+            return None
         return await ask(event, handler)
 
     return handle
@@ -530,6 +530,8 @@ def remote_option(function: Callable[..., Awaitable[Any]]) -> Callable[[Any], Aw
         try:
             return await function(value)
         except RemoteError as error:
+            if error.value is None:
+                return False
             raise resolve_error(error.value, ErrorCode.VALIDATION_ERROR) from None
 
     return accepts

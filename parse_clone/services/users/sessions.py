@@ -12,6 +12,7 @@ from parse_clone.core.query import Condition, In, Page, all_of
 from parse_clone.core.schema import ClassSchema
 from parse_clone.core.system_classes import new_schema
 from parse_clone.core.values import date_value, encode_date, pointer
+from parse_clone.services.changes import ObjectChange
 from parse_clone.services.toolbox import Toolbox
 
 ONE = Page(limit=1)
@@ -56,6 +57,8 @@ async def open_session(
         await close_sessions(toolbox, user_id, In("installationId", (installation_id,)))
     session = new_session(toolbox, user_id, created_with, installation_id)
     await toolbox.storage.insert(await session_class(toolbox), [session])
+    if toolbox.changes.wants("_Session"):
+        await toolbox.changes.announce(ObjectChange("_Session", None, session))
     return session
 
 
