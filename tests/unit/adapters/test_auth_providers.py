@@ -26,7 +26,7 @@ def test_a_provider_that_is_off_is_not_there() -> None:
 
 
 def test_an_unknown_provider_stops_the_server() -> None:
-    with pytest.raises(SettingsError, match="auth.nonsense"):
+    with pytest.raises(SettingsError, match=r"auth\.nonsense"):
         configured_providers({"nonsense": {}})
 
 
