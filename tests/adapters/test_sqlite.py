@@ -23,13 +23,16 @@ from parse_clone.core.query import (
     EVERYTHING,
     WHOLE,
     AllOf,
+    AnyOf,
     Compare,
     Condition,
     ContainsAll,
+    ContainsAllPrefixes,
     GeoPoint,
     In,
     Leaf,
     Near,
+    NoneOf,
     Page,
     ReadableBy,
     Regex,
@@ -502,3 +505,89 @@ async def test_places_on_both_sides_of_the_date_line_are_near(storage: SqliteSto
     )
     near = Near("site", GeoPoint(10, 180), 0.01)
     assert len(await storage.find(PATIENT, near, WHOLE)) == 2
+
+
+# --- Values at the edge ----------------------------------------------------------------------------------
+
+ODD_TEXTS = [
+    "",
+    "a",
+    "a\0b",
+    "a\0",
+    "\ud7ff",
+    "\ue000",
+    "\U0010ffff",
+    "a\U0010ffff",
+    "a\U0010ffffb",
+    "😀",
+    "'",
+    '"',
+    "\\",
+]
+ODD_NUMBERS = [0, -0.0, 0.1, 1 / 3, 5e-324, 1.7e308, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 1.5]
+
+
+@pytest.mark.parametrize("field", ["name", "unknown", "vitals.pulse"])
+async def test_odd_texts_are_compared_exactly(storage: SqliteStorage, field: str) -> None:
+    objects = [with_value(f"p{n}", field, text) for n, text in enumerate(ODD_TEXTS)]
+    await storage.insert(PATIENT, objects)
+    for text in ODD_TEXTS:
+        for where in (
+            In(field, (text,)),
+            In(field, (text, "b")),
+            Compare(field, "<", text),
+            Compare(field, ">=", text),
+            Regex(field, f"^\\Q{text}\\E"),
+            ContainsAllPrefixes(field, (text,)),
+        ):
+            await check(storage, objects, where)
+
+
+@pytest.mark.parametrize("field", ["age", "unknown", "vitals.pulse"])
+async def test_odd_numbers_are_compared_exactly(storage: SqliteStorage, field: str) -> None:
+    objects = [with_value(f"p{n}", field, number) for n, number in enumerate(ODD_NUMBERS)]
+    await storage.insert(PATIENT, objects)
+    for number in [*ODD_NUMBERS, 2**63, -(2**64), 1e300]:
+        for where in (In(field, (number,)), In(field, (number, 7)), Compare(field, "<=", number)):
+            await check(storage, objects, where)
+
+
+async def test_texts_of_any_case_are_found_wherever_they_are(storage: SqliteStorage) -> None:
+    objects = [
+        row("p1", name="ÄB", vitals={"pulse": "äb"}, tags=["x", "äB"]),
+        row("p2", name="äb", vitals={"pulse": ["ÄB"]}, tags=["ab"]),
+        row("p3", name="ab", vitals={"pulse": 1}),
+    ]
+    await storage.insert(PATIENT, objects)
+    for path in ("name", "vitals.pulse", "tags", "unknown"):
+        where = In(path, ("Äb", 1, None))
+        matches = compile_matcher(where, case_insensitive=True)
+        found = await storage.find(PATIENT, where, Page(case_insensitive=True))
+        assert found == list(filter(matches, objects)), path
+
+
+async def test_a_tree_too_large_for_sql_is_left_to_the_matcher(storage: SqliteStorage) -> None:
+    objects = [row(f"p{n}", age=n, site=geo_point(n, n)) for n in range(5)]
+    await storage.insert(PATIENT, objects)
+    either: Condition = AnyOf(tuple(In("age", (n,)) for n in range(3, 600)))
+    await check(storage, objects, either)
+    await check(storage, objects, NoneOf((either, In("age", (0,)))))
+    found = await storage.find(PATIENT, AllOf((either, Near("site", GeoPoint(9, 9)))), WHOLE)
+    assert [obj["objectId"] for obj in found] == ["p4", "p3"]
+
+
+def with_value(object_id: str, path: str, value: Json) -> JsonObject:
+    root, _, member = path.partition(".")
+    return row(object_id, **{root: {member: value} if member else value})
+
+
+async def check(storage: SqliteStorage, objects: list[JsonObject], where: Condition) -> None:
+    found = await storage.find(PATIENT, where, WHOLE)
+    assert found == list(filter(compile_matcher(where), objects)), where
+
+
+async def test_what_no_text_can_hold_is_refused(storage: SqliteStorage) -> None:
+    for value in ("\ud800", 2**70):
+        with pytest.raises(ParseError) as refusal:
+            await storage.insert(ROWS, [row("a", value=value)])
+        assert refusal.value.code == ErrorCode.INVALID_JSON
