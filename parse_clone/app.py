@@ -6,7 +6,6 @@ Services know ports and adapters implement them; here, and only here, they are i
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -18,6 +17,7 @@ import structlog
 from parse_clone.adapters.auth.providers import configured_providers
 from parse_clone.adapters.http import HttpxSender
 from parse_clone.adapters.passwords import BcryptHasher
+from parse_clone.adapters.pubsub.in_process import InProcessPubSub
 from parse_clone.adapters.system import RandomIds, SystemClock
 from parse_clone.api.livequery.endpoint import LiveQueryEndpoint
 from parse_clone.api.rest.endpoint import RestEndpoint
@@ -30,11 +30,14 @@ from parse_clone.cloud.registration import Cloud
 from parse_clone.core.class_permissions import FieldProtection
 from parse_clone.core.values import KeywordDenylist
 from parse_clone.errors import ParseError, SettingsError
-from parse_clone.ports import AuthProvider, Clock, FileStore, Ids, Mailer, PasswordHasher, Storage
+from parse_clone.ports import AuthProvider, Clock, FileStore, Ids, Mailer, PasswordHasher, PubSub, Storage
 from parse_clone.services.caches import Caches
 from parse_clone.services.catalog import SchemaCatalog
 from parse_clone.services.changes import Listeners
+from parse_clone.services.declared_schemas import apply_declared_schemas
+from parse_clone.services.livequery.feed import ChangeChannels, live_classes
 from parse_clone.services.livequery.hub import LiveQueryHub
+from parse_clone.services.processes import connect_processes
 from parse_clone.services.schedules import run_schedules
 from parse_clone.services.startup import prepare_database
 from parse_clone.services.toolbox import Toolbox
@@ -77,27 +80,47 @@ def create_app(
 @asynccontextmanager
 async def assemble(settings: Settings, adapters: Adapters, register: Register | None) -> AsyncIterator[Asgi]:
     """Open everything, serve, close everything."""
-    async with opened_toolbox(settings, adapters) as toolbox:
+    async with opened_toolbox(settings, adapters) as toolbox, opened_pubsub(settings) as pubsub:
         await load_webhooks(toolbox)
         cloud = load_hooks(toolbox, register)
         allowed = RouteAllowList(settings)
         limits = RateLimiter((*settings.rate_limit, *cloud_rate_limits(cloud)))
         rest = RestEndpoint(toolbox, all_routes(settings, allowed, limits), allowed, limits)
         hub = LiveQueryHub(toolbox)
-        publish_live_changes(toolbox, hub)
+        await connect_live_queries(toolbox, hub, pubsub)
         async with in_background(run_schedules(toolbox, cloud.schedules)), in_background(hub.run()):
             live_queries = LiveQueryEndpoint(toolbox, hub)
             yield Doors(rest, live_queries)
             live_queries.close()
 
 
-def publish_live_changes(toolbox: Toolbox, hub: LiveQueryHub) -> None:
-    """Send the changes of the classes that may be watched to those who watch."""
+@asynccontextmanager
+async def opened_pubsub(settings: Settings) -> AsyncIterator[PubSub]:
+    """The way to the other processes: Redis where the settings name one."""
+    url = (settings.live_query.redis_url if settings.live_query else None) or settings.redis_url
+    if url is None:
+        pubsub: PubSub = InProcessPubSub()
+    else:
+        from parse_clone.adapters.pubsub.redis import RedisPubSub
+
+        pubsub = RedisPubSub(url)
+    try:
+        yield pubsub
+    finally:
+        await pubsub.close()
+
+
+async def connect_live_queries(toolbox: Toolbox, hub: LiveQueryHub, pubsub: PubSub) -> None:
+    """Send the changes of the classes that may be watched to those who watch, in all processes."""
     options = toolbox.settings.live_query
-    if options is None or not options.class_names or not isinstance(toolbox.changes, Listeners):
+    is_live = live_classes(options.class_names if options else ())
+    if isinstance(pubsub, InProcessPubSub):
+        toolbox.changes.add(is_live, hub.receive)
         return
-    is_live = re.compile("|".join(f"(?:{name})" for name in options.class_names)).fullmatch
-    toolbox.changes.add(lambda class_name: is_live(class_name) is not None, hub.receive)
+    channels = ChangeChannels(toolbox, pubsub)
+    toolbox.changes.add(is_live, channels.publish)
+    await channels.listen(hub)
+    await connect_processes(toolbox, pubsub)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +172,7 @@ async def opened_toolbox(settings: Settings, adapters: Adapters | None = None) -
         toolbox = await open_toolbox(settings, adapters or Adapters(), stack)
         try:
             await prepare_database(toolbox)
+            await apply_declared_schemas(toolbox)
         except ParseError as error:
             place = settings.database_uri.rpartition("@")[2]  # what stands before may be a password
             raise SettingsError(f"The database {place} cannot be used: {error.message}") from error
