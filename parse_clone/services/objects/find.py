@@ -27,7 +27,7 @@ from parse_clone.core.query_json import (
     decode_where,
     where_paths,
 )
-from parse_clone.core.query_limits import CLIENT_LIMITS, QueryLimits
+from parse_clone.core.query_limits import CLIENT_LIMITS, MASTER_LIMITS, QueryLimits
 from parse_clone.core.schema import ClassSchema
 from parse_clone.core.system_classes import CLIENT_CREATABLE, new_schema
 from parse_clone.errors import ErrorCode, ParseError, object_not_found, permission_denied
@@ -62,7 +62,7 @@ async def walk_find(
 
 async def start_find(run: Finder, toolbox: Toolbox, context: RequestContext, request: FindRequest) -> Find:
     """Decode a request: may this caller query the class at all, and what does he ask for?"""
-    parameters = decode_parameters(toolbox, context, request)
+    parameters = decode_parameters(toolbox, request)
     operation: ObjectOperation = "get" if is_one_object(request, parameters) else "find"
     check_class_access(request.class_name, operation, context.auth)
     check_explain(toolbox, context, parameters)
@@ -75,7 +75,7 @@ async def start_find(run: Finder, toolbox: Toolbox, context: RequestContext, req
 # --- Parameters ------------------------------------------------------------------------------------------
 
 
-def decode_parameters(toolbox: Toolbox, context: RequestContext, request: FindRequest) -> FindParameters:
+def decode_parameters(toolbox: Toolbox, request: FindRequest) -> FindParameters:
     """Decode what a request asks for; a get becomes a query for one id."""
     if request.object_id is None:
         return with_limit(toolbox, request, decode_find_parameters(request.parameters))
@@ -134,9 +134,7 @@ async def redirect(toolbox: Toolbox, context: RequestContext, find: Find) -> Fin
     if key is None:
         return find
     target = await redirected_class(toolbox, find.schema.name, key)
-    rest = {
-        name: value for name, value in find.request.parameters.items() if name != "redirectClassNameForKey"
-    }
+    rest = {k: value for k, value in find.request.parameters.items() if k != "redirectClassNameForKey"}
     request = replace(find.request, class_name=target, parameters=rest, accepts_encoded=False)
     answer = await find.run(toolbox, context, request)
     for row in answer.results:
@@ -186,14 +184,12 @@ async def decode_query(toolbox: Toolbox, context: RequestContext, find: Find) ->
 @lru_cache(maxsize=16)
 def query_limits(complexity: RequestComplexity) -> QueryLimits:
     """What the settings say about the size of a query."""
-    depth = complexity.query_depth
-    return replace(
-        CLIENT_LIMITS, query_depth=10**6 if depth is None else depth, allow_regex=complexity.allow_regex
-    )
+    depth = MASTER_LIMITS.query_depth if complexity.query_depth is None else complexity.query_depth
+    return replace(CLIENT_LIMITS, query_depth=depth, allow_regex=complexity.allow_regex)
 
 
 async def fetch(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
-    """Read what matches and the caller may read, with one call. No limit: no look, no permission asked."""
+    """Read what matches and the caller may read, with one call; for no rows at all nothing is asked."""
     if find.parameters.limit == 0:
         return find
     readable = row_condition(find.schema, class_operation(find), context.auth)
