@@ -112,6 +112,7 @@ async def opened_pubsub(settings: Settings) -> AsyncIterator[PubSub]:
 
 async def connect_live_queries(toolbox: Toolbox, hub: LiveQueryHub, pubsub: PubSub) -> None:
     """Send the changes of the classes that may be watched to those who watch, in all processes."""
+    assert isinstance(toolbox.changes, Listeners)
     options = toolbox.settings.live_query
     is_live = live_classes(options.class_names if options else ())
     if isinstance(pubsub, InProcessPubSub):

@@ -103,6 +103,10 @@ class Caches:
         """The global config has changed."""
         await self._invalidate("config")
 
+    async def invalidate_hooks(self) -> None:
+        """The webhooks have changed: nothing is remembered here, but other processes have them in a table."""
+        await self._invalidate("hooks")
+
     async def _invalidate(self, message: str) -> None:
         self.forget(message)
         for listener in self._listeners:

@@ -46,6 +46,19 @@ async def load_webhooks(toolbox: Toolbox) -> None:
         _install(toolbox, row)
 
 
+async def reload_webhooks(toolbox: Toolbox) -> None:
+    """Take over what another process declared or deleted."""
+    declared = await toolbox.storage.find(HOOKS, EVERYTHING, WHOLE)
+    functions = {str(row["functionName"]) for row in declared if "functionName" in row}
+    triggers = {(str(row.get("className")), str(row.get("triggerName"))) for row in declared}
+    for name in toolbox.triggers.webhook_functions - functions:
+        toolbox.triggers.functions.pop(name, None)
+    for class_name, kind in toolbox.triggers.webhook_triggers - triggers:
+        toolbox.triggers.remove(KINDS[kind], class_name)
+    for row in declared:
+        _install(toolbox, row)
+
+
 # --- Declarations ----------------------------------------------------------------------------------------
 
 
@@ -78,6 +91,7 @@ async def create_hook(toolbox: Toolbox, context: RequestContext, body: JsonObjec
     row: JsonObject = {"objectId": toolbox.ids.object_id(), "createdAt": now, "updatedAt": now, **hook}
     await toolbox.storage.insert(HOOKS, [row])
     _install(toolbox, row)
+    await toolbox.caches.invalidate_hooks()
     return _shown(row)
 
 
@@ -94,6 +108,7 @@ async def update_hook(
     if row is None:
         raise object_not_found()
     _install(toolbox, row)
+    await toolbox.caches.invalidate_hooks()
     return _shown(row)
 
 
@@ -104,6 +119,7 @@ async def _delete(toolbox: Toolbox, key: Mapping[str, str]) -> JsonObject:
         toolbox.triggers.functions.pop(key["functionName"], None)
     else:
         toolbox.triggers.remove(KINDS[key["triggerName"]], key["className"])
+    await toolbox.caches.invalidate_hooks()
     return {}
 
 
@@ -144,9 +160,11 @@ def _refusal(text: str) -> ParseError:
 def _install(toolbox: Toolbox, row: JsonObject) -> None:
     url = str(row["url"])
     if "functionName" in row:
+        toolbox.triggers.webhook_functions.add(str(row["functionName"]))
         toolbox.triggers.functions[str(row["functionName"])] = _function_handler(toolbox, url)
     elif row.get("triggerName") in KINDS:
         kind = KINDS[str(row["triggerName"])]
+        toolbox.triggers.webhook_triggers.add((str(row["className"]), kind.value))
         toolbox.triggers.set(kind, str(row["className"]), _trigger_handler(toolbox, url))
 
 
