@@ -1,9 +1,10 @@
-"""Every plug in the outer wall, on one page. Protocol classes and nothing else; adapters implement them."""
+"""Every plug in the outer wall, on one page. Protocol classes, and what they speak of; adapters implement them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -91,25 +92,53 @@ class Storage(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """What a store tells about a file. `modified` is aware, UTC."""
+
+    size: int
+    metadata: JsonObject
+    modified: datetime
+
+
 class FileStore(Protocol):
-    """Where the bytes of files lie. Names are stored names (`labs/2026/<hex>_ecg.pdf`)."""
+    """Where the bytes of files lie. Names are stored names (`labs/2026/<hex>_ecg.pdf`), checked by the caller.
 
-    async def write(self, name: str, content: AsyncIterator[bytes], content_type: str, metadata: JsonObject) -> int:
-        """Store a whole file or nothing; returns its size in bytes."""
+    A store that cannot do its work raises `OSError`; nothing of the reason reaches a client.
+    """
+
+    async def write(
+        self,
+        name: str,
+        content: AsyncIterator[bytes],
+        content_type: str,
+        metadata: JsonObject,
+        tags: Mapping[str, str],
+    ) -> int:
+        """Store a whole file or nothing, in the place of a file of that name; returns its size in bytes.
+        Whatever `content` raises passes through, and nothing is stored."""
         ...
 
-    async def stat(self, name: str) -> tuple[int, JsonObject] | None:
-        """Size in bytes and metadata, or None."""
-        ...
+    async def stat(self, name: str) -> StoredFile | None: ...
 
     def read(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes from `start` to `end` (exclusive), in chunks."""
+        """The bytes from `start` to `end` (exclusive), in chunks. One call sees one state of the file."""
         ...
 
-    async def delete(self, name: str) -> bool: ...
+    async def delete(self, name: str) -> bool:
+        """Delete a file; False if there is none."""
+        ...
 
     def list_names(self) -> AsyncIterator[tuple[str, datetime]]:
         """Every stored name with the time of its last write."""
+        ...
+
+    async def location(self, name: str) -> str | None:
+        """A URL under which the store itself serves the file to the one who is given it, if it does."""
+        ...
+
+    async def sweep(self, before: datetime) -> int:
+        """Remove what writes that were interrupted or replaced before a moment left behind; tells how much."""
         ...
 
     async def close(self) -> None: ...
