@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -86,4 +87,31 @@ def test_a_server_that_cannot_start_says_why(
     assert process.returncode != 0
     assert sentence in told
     assert "Traceback" not in told
+    assert "hidden" not in told
+
+
+def test_the_log_names_requests_and_keeps_secrets(tmp_path: Path) -> None:
+    port = free_port()
+    with serve(tmp_path, port=port, VERBOSE="true", JSON_LOGS="true") as process:
+        wait_for_port(port)
+        keys = json.loads((tmp_path / "data" / "keys.json").read_text())
+        headers = {
+            "X-Parse-Application-Id": keys["appId"],
+            "X-Parse-Master-Key": keys["masterKey"],
+            "X-Request-Id": "trace-1",
+        }
+        url = f"http://127.0.0.1:{port}/parse"
+        assert httpx.get(f"{url}/schemas?password=hidden", headers=headers).status_code == 200
+        refused = {**headers, "X-Parse-Master-Key": "wrong", "X-Request-Id": "bad\tid"}
+        body = {"username": "ada", "password": "hidden"}
+        assert httpx.post(f"{url}/classes/_Hooks", headers=refused, json=body).status_code == 400
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=30)
+    lines = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    served = next(line for line in lines if line.get("path") == "/parse/schemas")
+    assert (served["method"], served["status"], served["request"]) == ("GET", 200, "trace-1")
+    refusal = next(line for line in lines if line["event"] == "refused")
+    assert refusal["code"] == 119
+    assert "bad" not in refusal["request"]
+    assert keys["masterKey"] not in told
     assert "hidden" not in told

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any
 
 from parse_clone.api.rest.middleware.cors import Cors
 from parse_clone.api.rest.middleware.method_override import take_method
 from parse_clone.api.rest.middleware.rate_limit import RateLimiter
-from parse_clone.api.rest.middleware.request_log import log_refusal, start_request
+from parse_clone.api.rest.middleware.request_log import log, log_refusal, start_request
 from parse_clone.api.rest.middleware.route_allow_list import RouteAllowList
 from parse_clone.api.rest.multipart import form_too_large, is_multipart
 from parse_clone.api.rest.request import (
@@ -91,15 +92,21 @@ class RestEndpoint:
         self._limits = limits
         self._rooms = rooms or {}
         self._cors = Cors(settings)
+        self._log = log.bind()  # once: what is below the level costs next to nothing
         self._proxies = Networks(settings.trust_proxy)
         self._mount = settings.mount_path.rstrip("/")
         self._mount_bytes = self._mount.lower().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = perf_counter()
         method: str = scope["method"]
         answer = PREFLIGHT if method == "OPTIONS" else await self._answer(scope, receive, method)
         if answer is not None:
             await self._send(scope, send, answer)
+            milliseconds = round((perf_counter() - begun) * 1000, 1)
+            self._log.debug(
+                "request", method=method, path=scope["path"], status=answer.status, ms=milliseconds
+            )
 
     async def _answer(self, scope: Scope, receive: Receive, method: str) -> Answer | None:
         try:

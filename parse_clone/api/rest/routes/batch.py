@@ -127,7 +127,7 @@ AT_ONCE = 50
 
 
 def side_by_side(parts: Sequence[Part]) -> Iterator[list[Part]]:
-    """Cut a batch into groups whose parts do not see each other's effects: each writes an object of its own."""
+    """Cut a batch into groups whose parts do not see each other: each writes an object of its own."""
     group: list[Part] = []
     written: set[str | None] = set()
     for position, part in enumerate(parts):
@@ -147,10 +147,8 @@ def written_object(part: Part, position: int) -> str | None:
     route, values = part.found
     if not route.path.startswith("/classes/") or part.method == "GET" or values[0].startswith("_"):
         return None
-    if part.method != "POST":
-        return part.path
-    chosen_id = part.body.get("objectId")
-    return f"{part.path}/{chosen_id}" if chosen_id else f"new {position}"
+    object_id = part.body.get("objectId") if part.method == "POST" else values[1]
+    return f"{values[0]}/{object_id}" if object_id else f"new {position}"
 
 
 async def run_part(request: Request, part: Part) -> Answer:
