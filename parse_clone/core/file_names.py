@@ -56,7 +56,7 @@ def check_directory(directory: Json) -> str:
 
 
 def check_extension(name: str, content_type: str | None, allowed: Sequence[str]) -> None:
-    """Refuse a file whose extension, or whose content type where the name tells none, is not allowed (130)."""
+    """Refuse a file whose extension is not allowed, or whose content type where the name tells none (130)."""
     if "*" in allowed:
         return
     extension = extension_of(name)
@@ -116,7 +116,7 @@ def url_path(app_id: str, name: str) -> str:
 
 
 def historic_url(file_key: str | None, name: str) -> str | None:
-    """The URL of a file of the hosted service that an application was moved from, with the `fileKey` it had."""
+    """The URL of a file that stayed with the hosted service, with the `fileKey` of the application there."""
     if file_key is None:
         return None
     if name.startswith("tfss-"):

@@ -107,6 +107,7 @@ EXTENSION_BY_TYPE = {row[0]: row[1] for row in _ROWS if row[1] != "-"} | {
     "text/xml": "xml",
 }
 
+_TEXTS = ("application/json", "application/javascript")
 _ACTIVE = frozenset(
     {"text/html", "text/xml", "application/x-httpd-php", "application/x-shockwave-flash", "text/javascript"}
     | {"application/javascript", "application/xml", "message/rfc822"}
@@ -115,7 +116,7 @@ _ACTIVE = frozenset(
 
 def type_of_name(name: str) -> str | None:
     """The content type that a file's extension stands for, if it is a known one."""
-    stem, dot, extension = name.rpartition(".")
+    _, dot, extension = name.rpartition(".")
     return TYPE_BY_EXTENSION.get((extension if dot else name).lower())
 
 
@@ -128,5 +129,8 @@ def is_active(content_type: str) -> bool:
 def served_type(name: str) -> str:
     """The `Content-Type` of a download."""
     content_type = type_of_name(name) or OPAQUE
-    is_text = content_type.startswith("text/") or content_type in ("application/json", "application/javascript")
+    is_text = content_type.startswith("text/") or content_type in (
+        "application/json",
+        "application/javascript",
+    )
     return f"{content_type}; charset=utf-8" if is_text else content_type

@@ -7,10 +7,11 @@ routes, and rate limits before anything that costs.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
+from parse_clone.api.rest.entrance import Entrance, Visit
 from parse_clone.api.rest.middleware.cors import Cors
 from parse_clone.api.rest.middleware.method_override import take_method
 from parse_clone.api.rest.middleware.rate_limit import RateLimiter
@@ -19,7 +20,6 @@ from parse_clone.api.rest.middleware.route_allow_list import RouteAllowList
 from parse_clone.api.rest.multipart import form_too_large, is_multipart
 from parse_clone.api.rest.request import (
     BodyTooLarge,
-    Caller,
     ClientGone,
     Receive,
     Request,
@@ -44,34 +44,14 @@ from parse_clone.api.rest.responses import (
     no_such_route,
 )
 from parse_clone.api.rest.router import Router, run_route
-from parse_clone.core.context import NOBODY, Auth, Privilege, RequestContext
+from parse_clone.core.context import NOBODY
 from parse_clone.core.networks import Networks
 from parse_clone.errors import Unauthorized
 from parse_clone.services.toolbox import Toolbox
-from parse_clone.services.users.authentication import authenticate, authenticate_session
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-Room = Callable[["Visit"], Awaitable[Answer]]
+Room = Callable[[Visit], Awaitable[Answer]]
 """Answers everything below one first segment by itself, bodies included: files, pages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A request on its way in: what is known before its body is read."""
-
-    scope: Scope
-    receive: Receive
-    toolbox: Toolbox
-    method: str
-    segments: Sequence[str]
-    headers: Mapping[str, str]
-    ip: str
-    base_url: str
-    request_id: str
-
-    @property
-    def path(self) -> str:
-        return "/" + "/".join(self.segments)
 
 
 class RestEndpoint:
@@ -89,7 +69,7 @@ class RestEndpoint:
         self._toolbox = toolbox
         self._router = router
         self._allowed = allowed
-        self._limits = limits
+        self._entrance = Entrance(toolbox, allowed, limits)
         self._rooms = rooms or {}
         self._cors = Cors(settings)
         self._log = log.bind()  # once: what is below the level costs next to nothing
@@ -153,18 +133,16 @@ class RestEndpoint:
         method = take_method(visit.method, body)
         caller = read_caller(visit.headers, body, visit.ip, settings)
         path = visit.path
+        context, limits = await self._entrance.admit(visit, caller, method, path)
         request = Request(
             toolbox=self._toolbox,
-            context=await self._identify(visit, caller, method, path),
+            context=context,
             method=method,
             path=path,
             body=body,
             query_string=visit.scope["query_string"].decode("latin-1"),
             raw_body=raw,
         )
-        limits = self._limits.check((method,), path, request.context)
-        self._allowed.check(method, path, request.auth)
-        request = await self._resolve_session(request)
         found = self._router.find(method, visit.segments)
         if found is None:
             return no_such_route(method, visit.scope["path"])
@@ -177,34 +155,6 @@ class RestEndpoint:
             return await read_body(visit.receive, visit.headers, limit)
         except BodyTooLarge:
             raise form_too_large() if is_multipart(visit.headers) else body_too_large() from None
-
-    async def _identify(self, visit: Visit, caller: Caller, method: str, path: str) -> RequestContext:
-        """Check the keys. The session token is looked up later, after the rate limits."""
-        credentials = caller.credentials
-        if path == "/login":
-            credentials = replace(credentials, session_token=None)  # a stale token never blocks a login
-        auth = await authenticate(self._toolbox, credentials, resolve_session=self._limits.needs_user)
-        installation_id = caller.installation_id
-        if installation_id is None and caller.is_key_in_header and is_internal(auth):
-            installation_id = "cloud"
-        return RequestContext(
-            auth=auth,
-            installation_id=installation_id,
-            ip=visit.ip,
-            headers=visit.headers,
-            cloud_context=caller.cloud_context,
-            request_id=visit.request_id,
-            base_url=visit.base_url,
-        )
-
-    async def _resolve_session(self, request: Request) -> Request:
-        auth = request.auth
-        if auth.session_token is None or auth.user is not None or auth.is_privileged:
-            return request
-        if resolves_session_itself(request.method, request.path, auth.session_token):
-            return request
-        auth = await authenticate_session(self._toolbox, auth.session_token)
-        return replace(request, context=replace(request.context, auth=auth))
 
     async def _send(self, scope: Scope, send: Send, answer: Answer) -> None:
         headers = [*self._cors.headers(scope["headers"]), *answer.headers]
@@ -229,18 +179,6 @@ async def send_answer(
         async for chunk in answer.stream:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": answer.body if with_body else b""})
-
-
-def is_internal(auth: Auth) -> bool:
-    """Does the caller hold a key that makes the request count as made by the server itself?"""
-    return auth.privilege in (Privilege.MASTER, Privilege.MAINTENANCE)
-
-
-def resolves_session_itself(method: str, path: str, token: str) -> bool:
-    """Does the route look the session up by itself, because it has a use even for an old one?"""
-    if path == "/upgradeToRevocableSession":
-        return not token.startswith("r:")
-    return method == "GET" and path == "/sessions/me"
 
 
 def has_already(request_headers: list[tuple[bytes, bytes]], tag: bytes) -> bool:
