@@ -26,13 +26,16 @@ from parse_clone.core.query import (
     AnyOf,
     Compare,
     Condition,
+    ContainedBy,
     ContainsAll,
     ContainsAllPrefixes,
+    Exists,
     GeoPoint,
     In,
     Leaf,
     Near,
     NoneOf,
+    NotIn,
     Page,
     ReadableBy,
     Regex,
@@ -550,6 +553,36 @@ async def test_odd_numbers_are_compared_exactly(storage: SqliteStorage, field: s
     for number in [*ODD_NUMBERS, 2**63, -(2**64), 1e300]:
         for where in (In(field, (number,)), In(field, (number, 7)), Compare(field, "<=", number)):
             await check(storage, objects, where)
+
+
+async def test_arrays_on_the_way_are_followed_as_by_the_matcher(storage: SqliteStorage) -> None:
+    code: list[Json] = [
+        None,
+        1,
+        "a",
+        True,
+        [],
+        ["a", None],
+        {},
+        {"deep": "a"},
+        date("2026-01-05T10:00:00.000Z"),
+    ]
+    parts: list[Json] = [None, 1, "a", [], [1, None], [{}], [[{"code": "a"}]], {}]
+    parts += [{"code": value} for value in code] + [[{"code": value}] for value in code]
+    objects = [row("p0"), row("p1", vitals=None), row("p2", vitals={})]
+    objects += [row(f"p{n}", vitals={"parts": value}) for n, value in enumerate(parts, start=3)]
+    await storage.insert(PATIENT, objects)
+    for path in ("vitals.parts", "vitals.parts.code", "vitals.parts.code.deep"):
+        for values in ((None,), ("a",), (1,), (True,), (None, "a"), (), (date("2026-01-05T10:00:00.000Z"),)):
+            for where in (
+                In(path, values),
+                NotIn(path, values),
+                ContainsAll(path, values),
+                ContainedBy(path, values),
+            ):
+                await check(storage, objects, where)
+        for leaf in (Exists(path, True), Exists(path, False), Regex(path, "^a"), Compare(path, ">=", "a")):
+            await check(storage, objects, leaf)
 
 
 async def test_texts_of_any_case_are_found_wherever_they_are(storage: SqliteStorage) -> None:

@@ -247,8 +247,8 @@ class _Compiler:
         if operands.numbers:
             found.append(_typed(equals_one_of(place.value, operands.numbers), place, _NUMERIC))
         found += [Sql(f"{place.json_type} = '{'true' if value else 'false'}'") for value in operands.booleans]
-        if operands.has_null:
-            found.append(_is_null(place))
+        if operands.has_null:  # an array on the way may lead to nothing at all, not even to null
+            found.append(Sql(f"({_is_null(place).text} AND {place.irregular} IS NULL)"))
         return any_of(found)
 
     def _in_structure(self, place: Place, operands: _Operands, condition: In) -> Sql | None:
