@@ -291,11 +291,11 @@ def created_object(save: Save, context: RequestContext, fields: Mapping[str, Fie
 
 
 def timestamps(save: Save, context: RequestContext, fields: Mapping[str, FieldOperation]) -> tuple[str, str]:
-    """Now, twice; the maintenance key may bring its own times (a migration)."""
-    if context.auth.privilege is not Privilege.MAINTENANCE:
+    """Now, twice; the maintenance key may bring its own times (a migration), beginning with the creation."""
+    if context.auth.privilege is not Privilege.MAINTENANCE or "createdAt" not in fields:
         return save.now, save.now
     created = date_of(fields.get("createdAt")) or save.now
-    updated = date_of(fields.get("updatedAt")) or (created if "createdAt" in fields else save.now)
+    updated = date_of(fields.get("updatedAt")) or created
     if updated < created:
         raise ParseError(ErrorCode.VALIDATION_ERROR, "updatedAt cannot occur before createdAt")
     return created, updated
