@@ -23,7 +23,7 @@ from typing import Any
 
 import uvicorn
 
-from parse_clone.app import create_app
+from parse_clone.app import Register, create_app
 from parse_clone.settings import LiveQuery, Settings
 
 ENGINES = ("sqlite", "mongo")
@@ -84,10 +84,11 @@ def running_server(
     engine: str,
     mongo_uri: str = "",
     prepare: Callable[[Settings], None] = lambda settings: None,
+    register: Register | None = None,
     **options: Any,
 ) -> Iterator[RunningServer]:
-    """Run a server on a new database of an engine. `prepare` runs before the server does; `options` are
-    fields of `Settings`."""
+    """Run a server on a new database of an engine. `prepare` runs before the server does, `register`
+    defines its hooks; `options` are fields of `Settings`."""
     folder = Path(tempfile.mkdtemp(prefix="parse-test-"))
     port = free_port()
     database = (
@@ -113,9 +114,8 @@ def running_server(
     }
     settings = Settings(**{**chosen, **options})
     prepare(settings)
-    config = uvicorn.Config(
-        create_app(settings), host="127.0.0.1", port=port, log_level="error", proxy_headers=False
-    )
+    app = create_app(settings, register=register)
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", proxy_headers=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -24,10 +24,12 @@ from parse_clone.cloud.requests import (
     FunctionResponse,
     JobRequest,
     LiveQueryEventRequest,
+    Request,
     SubscribeRequest,
 )
 from parse_clone.cloud.validators import Field, RateLimit, Validator
 from parse_clone.cloud.values import File, Pointer
+from parse_clone.core.context import Auth
 from parse_clone.core.query import GeoPoint
 from parse_clone.errors import DuplicateValue, ErrorCode, ParseError
 from parse_clone.services.audit_trail import AuditTrail
@@ -41,6 +43,7 @@ __all__ = [
     "AfterSave",
     "AuditEvent",
     "AuditTrail",
+    "Auth",
     "BeforeDelete",
     "BeforeFind",
     "BeforeLogin",
@@ -65,6 +68,7 @@ __all__ = [
     "Pointer",
     "Query",
     "RateLimit",
+    "Request",
     "SubscribeRequest",
     "Validator",
 ]

@@ -5,18 +5,20 @@ A client acts with the rights of its context. `Client.as_master()` is the explic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from parse_clone.cloud.objects import ParseObject
 from parse_clone.cloud.values import Pointer, to_native, to_wire, to_wire_object
-from parse_clone.core.context import MASTER, NOBODY, RequestContext
+from parse_clone.core.context import MASTER, NOBODY, Auth, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.services import functions
 from parse_clone.services.classes import delete_object, find_objects, save_object
 from parse_clone.services.objects.requests import DeleteRequest, FindRequest, SaveRequest
 from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.triggers import UnitOfWork
+from parse_clone.services.users.roles import load_role_names
 
 INTERNAL_INSTALLATION = "cloud"
 
@@ -41,6 +43,11 @@ class Client:
             self._context, auth=MASTER, installation_id=INTERNAL_INSTALLATION, on_behalf_of=asking
         )
         return Client(self._toolbox, context)
+
+    @property
+    def work(self) -> UnitOfWork:
+        """The storage and the feed that this client writes to: its request's transaction, if there is one."""
+        return UnitOfWork(self._toolbox.storage, self._toolbox.changes)
 
     def query(self, class_name: str) -> Query:
         """Begin a query."""
@@ -72,7 +79,7 @@ class Client:
         """Store a new object."""
         return await self.save(ParseObject.new(class_name, **fields))
 
-    async def update(self, pointer: Pointer, *, only_if: JsonObject | None = None, **fields: Any) -> None:
+    async def update(self, pointer: Pointer, *, only_if: Mapping[str, Any] | None = None, **fields: Any) -> None:
         """Set fields of a stored object. `only_if` holds values that it must still have when it is written,
         atomically: ParseError 251 if somebody else was faster."""
         body, expected = to_wire_object(fields), to_wire_object(only_if or {})
@@ -85,6 +92,44 @@ class Client:
         await delete_object(
             self._toolbox, self._context, DeleteRequest(pointer.class_name, pointer.object_id)
         )
+
+    # --- Roles ---
+
+    async def roles_of(self, user_id: str) -> tuple[str, ...]:
+        """The names of a user's roles, inherited ones included."""
+        return await load_role_names(self._toolbox, user_id)
+
+    async def acting_as(self, user_id: str) -> Client:
+        """The same client with the rights of a user."""
+        user = await self.as_master().get("_User", user_id)
+        auth = Auth(user=user.to_json(), roles=await self.roles_of(user_id))
+        return Client(self._toolbox, replace(self._context, auth=auth, on_behalf_of=None))
+
+    async def add_to_role(self, role: str, *user_ids: str) -> None:
+        """Put users into a role; it comes into being, closed to everybody else, when there is none."""
+        found = await self.query("_Role").where(name=role).first()
+        if found is None:
+            found = ParseObject.new("_Role", name=role)
+            found.acl = {}
+        found.relate("users", "_User", user_ids)
+        await self.save(found)
+
+    async def remove_from_role(self, role: str, *user_ids: str) -> None:
+        """Take users out of a role."""
+        found = await self.query("_Role").where(name=role).first()
+        if found is not None:
+            found.unrelate("users", "_User", user_ids)
+            await self.save(found)
+
+    async def users_in_role(self, role: str) -> list[ParseObject]:
+        """The users whom a role lists itself."""
+        found = await self.query("_Role").where(name=role).first()
+        if found is None:
+            return []
+        related = {"object": found.pointer, "key": "users"}
+        return await self.query("_User").where({"$relatedTo": related}).find()
+
+    # --- Functions ---
 
     async def call(self, function: str, **params: Any) -> Any:
         """Call a cloud function."""
@@ -104,7 +149,7 @@ class Query:
     class_name: str
     _parameters: JsonObject
 
-    def where(self, conditions: JsonObject | None = None, **equal: Any) -> Query:
+    def where(self, conditions: Mapping[str, Any] | None = None, **equal: Any) -> Query:
         """Add conditions: `where({"value": {"$gt": 5}}, status="final")`."""
         present = self._parameters.get("where")
         known = present if isinstance(present, dict) else {}

@@ -1,0 +1,1 @@
+"""The healthcare application: who may do what, lifecycles, audit, on each engine."""
