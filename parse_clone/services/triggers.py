@@ -224,6 +224,8 @@ class TriggerRegistry:
         self._handlers: dict[tuple[TriggerKind, str], Handler] = {}
         self.functions: dict[str, FunctionHandler] = {}
         self.jobs: dict[str, JobHandler] = {}
+        self.webhook_functions: set[str] = set()  # which of them live behind a URL
+        self.webhook_triggers: set[tuple[str, str]] = set()
         self.auditors: dict[str, Auditor] = {}
         self.append_only: set[str] = set()
 
