@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import structlog
 
@@ -21,9 +22,11 @@ from parse_clone.adapters.pubsub.in_process import InProcessPubSub
 from parse_clone.adapters.system import RandomIds, SystemClock
 from parse_clone.api.livequery.endpoint import LiveQueryEndpoint
 from parse_clone.api.rest.endpoint import RestEndpoint
+from parse_clone.api.rest.entrance import Entrance
 from parse_clone.api.rest.middleware.rate_limit import RateLimiter, limit_of_hook
 from parse_clone.api.rest.middleware.route_allow_list import RouteAllowList
 from parse_clone.api.rest.routes import all_routes
+from parse_clone.api.rest.routes.files import FilesRoom
 from parse_clone.api.rest.standby import Standby
 from parse_clone.cloud.loading import load_cloud_code
 from parse_clone.cloud.registration import Cloud
@@ -85,7 +88,8 @@ async def assemble(settings: Settings, adapters: Adapters, register: Register | 
         cloud = load_hooks(toolbox, register)
         allowed = RouteAllowList(settings)
         limits = RateLimiter((*settings.rate_limit, *cloud_rate_limits(cloud)))
-        rest = RestEndpoint(toolbox, all_routes(settings, allowed, limits), allowed, limits)
+        rooms = {"files": FilesRoom(Entrance(toolbox, allowed, limits))}
+        rest = RestEndpoint(toolbox, all_routes(settings, allowed, limits), allowed, limits, rooms)
         hub = LiveQueryHub(toolbox)
         await connect_live_queries(toolbox, hub, pubsub)
         async with in_background(run_schedules(toolbox, cloud.schedules)), in_background(hub.run()):
@@ -184,6 +188,8 @@ async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitS
     """Choose and open the adapters; the stack closes them."""
     storage = adapters.storage or open_storage(settings)
     stack.push_async_callback(storage.close)
+    files = adapters.files or open_files(settings)
+    stack.push_async_callback(files.close)
     http = HttpxSender(settings.webhook_timeout, allow_private=settings.webhook_allow_private_addresses)
     stack.push_async_callback(http.close)
     return Toolbox(
@@ -200,7 +206,7 @@ async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitS
             **configured_providers(settings.auth, anonymous=settings.enable_anonymous_users),
             **(adapters.auth_providers or {}),
         },
-        files=adapters.files,
+        files=files,
         mailer=adapters.mailer,
         http=http,
         keywords=keyword_denylist(settings),
@@ -227,6 +233,17 @@ def open_storage(settings: Settings) -> Storage:
     }
     chosen = {name: value for name, value in driver_options.items() if value is not None}
     return MongoStorage(settings.database_uri, prefix=settings.collection_prefix, **chosen)
+
+
+def open_files(settings: Settings) -> FileStore:
+    """The file store that the settings name: by default, files lie where the database lies."""
+    from parse_clone.adapters.files.local import LocalFiles
+
+    url = settings.files_url or "database:"
+    if url.startswith("file://"):
+        return LocalFiles(Path(unquote(url.removeprefix("file://"))))
+    path = settings.database_path
+    return LocalFiles.in_memory_of_the_process() if path is None else LocalFiles(path.parent / "files")
 
 
 def keyword_denylist(settings: Settings) -> KeywordDenylist:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from parse_clone.errors import SettingsError
-from parse_clone.settings import Settings, embedded_path, wire_name
+from parse_clone.settings import Settings, embedded_path, read_size, wire_name
 
 Options = Mapping[str, Any]
 Kind = TypeVar("Kind")
@@ -174,8 +174,6 @@ def _is_true(value: object) -> bool:
 
 TRUE = ("true", "1", "yes", "on")
 FALSE = ("false", "0", "no", "off", "")
-SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?\s*", re.IGNORECASE)
-SIZE_UNITS = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
 
 class _WrongType(Exception):
@@ -349,10 +347,10 @@ def _decode_json(text: str, name: str) -> Any:
 def _decode_size(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    match = SIZE.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise _WrongType("a size such as 20mb")
-    return int(float(match[1]) * SIZE_UNITS[(match[2] or "b").lower()])
+    try:
+        return read_size(value)
+    except (TypeError, ValueError):
+        raise _WrongType("a size such as 20mb") from None
 
 
 @cache

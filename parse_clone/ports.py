@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,7 +121,7 @@ class FileStore(Protocol):
 
     async def stat(self, name: str) -> StoredFile | None: ...
 
-    def read(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
+    def read(self, name: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` to `end` (exclusive), in chunks. One call sees one state of the file."""
         ...
 

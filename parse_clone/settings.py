@@ -638,7 +638,12 @@ class Settings:
         refusal="fileDownload must be an object value.",
     )
     preserve_file_name: bool = option("Store files without a random prefix.", False)
-    encryption_key: str | None = option("Encrypts stored files.", None)
+    file_key: str | None = option(
+        "Key of the application at the hosted Parse service, for the URLs of files that stayed there.", None
+    )
+    encryption_key: str | None = option(
+        "Encrypts stored files: in parse-server's own way where they lie in MongoDB.", None
+    )
 
     # --- Cloud code, push, LiveQuery, GraphQL
     cloud: str | None = option(
@@ -699,6 +704,18 @@ def embedded_path(uri: str) -> Path | None:
     """The file that `sqlite:///relative/path` or `sqlite:////absolute/path` names."""
     path = uri.removeprefix("sqlite:///")
     return Path(path) if path and path != uri else None
+
+
+_match_size = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?\s*", re.IGNORECASE).fullmatch
+_UNITS = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
+
+
+def read_size(text: str) -> int:
+    """Read a size such as `20mb`, in bytes. Raises `ValueError` for what is none."""
+    found = _match_size(text)
+    if found is None:
+        raise ValueError(text)
+    return int(float(found[1]) * _UNITS[(found[2] or "b").lower()])
 
 
 def wire_name(field_name: str) -> str:

@@ -25,7 +25,11 @@ class ByteRange:
 
 
 class UnsatisfiableRange(Exception):
-    """A client wants bytes that the file does not have."""
+    """A client wants bytes that the file of this size does not have."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
 
 
 def read_range(header: str | None, size: int) -> ByteRange | None:
@@ -42,5 +46,5 @@ def read_range(header: str | None, size: int) -> ByteRange | None:
         if last and int(last) < start:
             return None
     if start >= end:
-        raise UnsatisfiableRange
+        raise UnsatisfiableRange(size)
     return ByteRange(start, end)

@@ -39,7 +39,7 @@ class LocalFiles:
     @classmethod
     def in_memory_of_the_process(cls) -> LocalFiles:
         """A store that lives as long as a database in memory."""
-        return cls(Path(tempfile.mkdtemp(prefix="parse-files-")), temporary=True)
+        return cls(Path(tempfile.gettempdir(), f"parse-files-{secrets.token_hex(8)}"), temporary=True)
 
     async def write(
         self,

@@ -160,6 +160,11 @@ def read_caller(headers: Mapping[str, str], body: JsonObject, ip: str, settings:
     return _caller_of_body(body, caller, settings.app_id)
 
 
+def is_of_application(headers: Mapping[str, str], app_id: str) -> bool:
+    """Do the headers name the application? Then the keys are there, too, and the body is just a body."""
+    return _caller_of_headers(headers, "", app_id).credentials.application_id == app_id
+
+
 def _caller_of_headers(headers: Mapping[str, str], ip: str, app_id: str) -> Caller:
     get = headers.get
     application_id = get("x-parse-application-id")

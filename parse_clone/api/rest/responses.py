@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
@@ -10,7 +10,9 @@ from zlib import crc32
 
 import orjson
 
-from parse_clone.errors import ErrorCode, ParseError, Unauthorized
+from parse_clone.core.json_types import JsonObject
+from parse_clone.errors import ErrorCode, ParseError, Unauthorized, permission_denied
+from parse_clone.services.files import Download
 from parse_clone.services.objects.requests import FindAnswer, SaveAnswer
 from parse_clone.services.triggers import FunctionAnswer
 
@@ -29,7 +31,7 @@ class Answer:
     status: int = 200
     headers: Headers = ()
     content_type: bytes = JSON
-    stream: AsyncIterator[bytes] | None = None  # instead of a body
+    stream: AsyncGenerator[bytes, None] | None = None  # instead of a body
 
 
 EMPTY = Answer(b"{}")
@@ -75,11 +77,15 @@ def found_one(answer: FindAnswer) -> Answer:
 def called(answer: FunctionAnswer) -> Answer:
     """Answer a call of a function; it may have chosen status and headers."""
     body = orjson.dumps({"result": answer.value}) if answer.has_value else b"{}"
-    headers = tuple(
-        (name.lower().encode("latin-1"), _one_line(value).encode("latin-1", "replace"))
-        for name, value in answer.headers.items()
+    return Answer(body, answer.status, encode_headers(answer.headers))
+
+
+def encode_headers(headers: Mapping[str, str]) -> Headers:
+    """Write headers that cloud code chose."""
+    return tuple(
+        (name.lower().encode("latin-1", "replace"), _one_line(value).encode("latin-1", "replace"))
+        for name, value in headers.items()
     )
-    return Answer(body, answer.status, headers)
 
 
 def _one_line(text: str) -> str:
@@ -94,6 +100,58 @@ def job_started(status_id: str) -> Answer:
 def joined(answers: Sequence[Answer]) -> Answer:
     """Answer a batch: the bodies of its parts as one array."""
     return Answer(b"[%b]" % b",".join([answer.body for answer in answers]))
+
+
+# --- Files -----------------------------------------------------------------------------------------------
+
+
+def stored(file: JsonObject, headers: Headers = ()) -> Answer:
+    """Answer an upload: 201 with the URL as its Location."""
+    location = _one_line(str(file.get("url"))).encode()
+    return Answer(orjson.dumps(file), 201, ((b"location", location), *headers))
+
+
+def sent_file(found: Download, if_none_match: str | None, headers: Headers = ()) -> Answer:
+    """Answer a download: all of the file or a part, that the client has it already, or where it is."""
+    headers += encode_headers(found.headers)
+    if found.etag is not None:
+        headers += ((b"etag", found.etag.encode()),)
+        if if_none_match is not None and found.etag in if_none_match:
+            return Answer(b"", 304, headers)
+    if found.location is not None:
+        return Answer(b"", 302, ((b"location", found.location.encode()), *headers))
+    length = found.size if found.part is None else found.part.size
+    headers += ((b"content-length", b"%d" % length), (b"accept-ranges", b"bytes"))
+    content_type = found.content_type.encode()
+    if found.part is None:
+        return Answer(b"", 200, headers, content_type, found.content)
+    headers += ((b"content-range", found.part.header(found.size).encode()),)
+    return Answer(b"", 206, headers, content_type, found.content)
+
+
+def no_such_file() -> Answer:
+    """Answer that there is no such file, or none for this caller."""
+    return Answer(b"File not found.", 404, content_type=TEXT)
+
+
+def not_satisfiable(size: int) -> Answer:
+    """Answer a range that lies outside of the file."""
+    return Answer(b"", 416, ((b"content-range", b"bytes */%d" % size),), TEXT)
+
+
+def refused(error: ParseError, *, sanitized: bool) -> Answer:
+    """Answer a refused download: 403, with Parse's code."""
+    return Answer(_error_body(error, sanitized), 403)
+
+
+def unknown_application(*, sanitized: bool) -> Answer:
+    """Answer a file URL that names another application."""
+    return refused(permission_denied("Invalid application ID."), sanitized=sanitized)
+
+
+def too_slow() -> HttpError:
+    """Build the refusal of a client that stops in the middle of its body."""
+    return HttpError(408, "request timeout")
 
 
 # --- Refusals that are no Parse errors -------------------------------------------------------------------

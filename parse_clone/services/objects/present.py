@@ -5,9 +5,8 @@ Hides protected fields and internal members, shows relation fields, completes fi
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from parse_clone.core.context import RequestContext
+from parse_clone.core.file_names import historic_url, url_path
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.permissions import FieldView, field_view, visible
 from parse_clone.core.schema import ClassSchema
@@ -60,10 +59,7 @@ def with_url(toolbox: Toolbox, context: RequestContext, value: Json) -> Json:
     return value
 
 
-UNQUOTED = "/!~*'()"
-"""Left as they are in URLs of files, besides letters, digits and `-._`: clients compare URLs as texts."""
-
-
 def file_url(toolbox: Toolbox, context: RequestContext, name: str) -> str:
     """The URL of a stored file."""
-    return f"{context.base_url}/files/{quote(toolbox.settings.app_id)}/{quote(name, safe=UNQUOTED)}"
+    settings = toolbox.settings
+    return historic_url(settings.file_key, name) or context.base_url + url_path(settings.app_id, name)

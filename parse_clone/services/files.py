@@ -1,0 +1,375 @@
+"""Files: who may upload, download and delete, and what hooks make of it. The bytes pass through as streams.
+
+Objects hold names; where the bytes lie is the business of the store. Deleting an object never deletes its
+files, `file_cleaning.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote
+
+import structlog
+
+from parse_clone.core.byte_ranges import ByteRange, read_range
+from parse_clone.core.context import Auth, RequestContext
+from parse_clone.core.file_names import (
+    check_directory,
+    check_extension,
+    check_name,
+    is_stored_name,
+    with_extension,
+)
+from parse_clone.core.file_types import is_active, served_type
+from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.errors import ErrorCode, ParseError, permission_denied
+from parse_clone.ports import FileStore, StoredFile
+from parse_clone.services.objects.present import file_url
+from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.triggers import FILE, FileEvent, TriggerKind, run_trigger
+from parse_clone.settings import FileDownload, FileUpload
+
+log = structlog.get_logger("parse_clone")
+
+
+# --- Upload ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What a client wants to store. `content` counts its bytes and raises when they are too many."""
+
+    name: str
+    content: AsyncIterator[bytes]
+    content_type: str | None = None
+    metadata: JsonObject = field(default_factory=dict)
+    tags: JsonObject = field(default_factory=dict)
+    directory: Json = None
+    is_stream: bool = False
+
+
+async def upload_file(toolbox: Toolbox, context: RequestContext, upload: Upload) -> JsonObject:
+    """Store a file; answers its name and URL."""
+    check_upload(toolbox, context, upload)
+    first = await anext(upload.content, b"")
+    if not first:
+        raise ParseError(ErrorCode.FILE_SAVE_ERROR, "Invalid file upload.")
+    upload = replace(upload, content=_after(first, upload.content))
+    toolbox.keywords.check(upload.metadata)
+    toolbox.keywords.check(upload.tags)
+    event = await run_before_save(toolbox, context, upload)
+    if event.file.get("url"):  # the hook has a stored file already
+        stored = {"url": event.file["url"], "name": event.file.get("name")}
+        event.size = None
+    else:
+        stored = await store(toolbox, context, upload, event)
+    await run_after_save(toolbox, context, event, stored)
+    return stored
+
+
+async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+def check_upload(toolbox: Toolbox, context: RequestContext, upload: Upload) -> None:
+    """Refuse whom, and what, the settings do not let in."""
+    options, auth = toolbox.settings.file_upload, context.auth
+    if auth.is_read_only:
+        raise permission_denied("read-only masterKey isn't allowed to create a file.")
+    if not auth.is_master:
+        check_caller(auth, options, ErrorCode.FILE_SAVE_ERROR, "upload")
+    check_name(upload.name)
+    if not auth.is_master:
+        check_extension(upload.name, upload.content_type, options.file_extensions)
+    if upload.directory is not None:
+        if not auth.is_master:
+            raise ParseError(ErrorCode.OPERATION_FORBIDDEN, "Directory can only be set using the Master Key.")
+        check_directory(upload.directory)
+
+
+def check_caller(auth: Auth, options: FileUpload | FileDownload, code: int, what: str) -> None:
+    """Refuse the kind of caller that the options do not let in."""
+    if auth.user is None:
+        kind, is_enabled = "public", options.enable_for_public
+    elif is_anonymous(auth.user):
+        kind, is_enabled = "anonymous user", options.enable_for_anonymous_user
+    else:
+        kind, is_enabled = "authenticated user", options.enable_for_authenticated_user
+    if not is_enabled:
+        raise ParseError(code, f"File {what} by {kind} is disabled.")
+
+
+def is_anonymous(user: JsonObject) -> bool:
+    """Has the user logged in without any name?"""
+    auth_data = user.get("authData")
+    return isinstance(auth_data, dict) and "anonymous" in auth_data
+
+
+async def store(toolbox: Toolbox, context: RequestContext, upload: Upload, event: FileEvent) -> JsonObject:
+    """Write the file as the hook left it."""
+    wanted = event.file
+    given_type = wanted.get("contentType")
+    name, content_type = with_extension(
+        str(wanted.get("name")), given_type if isinstance(given_type, str) else upload.content_type
+    )
+    name = stored_name(toolbox, name, wanted.get("directory"))
+    metadata, tags = wanted.get("metadata"), wanted.get("tags")
+    content = upload.content if event.content is None else _in_one_piece(event.content)
+    files = store_of(toolbox)
+    try:
+        event.size = await files.write(
+            name,
+            content,
+            content_type,
+            metadata if isinstance(metadata, dict) else {},
+            {str(key): str(value) for key, value in tags.items()} if isinstance(tags, dict) else {},
+        )
+        url = await files.location(name) or file_url(toolbox, context, name)
+    except OSError as failure:
+        log.error("a file could not be stored", name=name, exc_info=failure)
+        raise ParseError(ErrorCode.FILE_SAVE_ERROR, f"Could not store file: {name}.") from failure
+    return {"url": url, "name": name}
+
+
+def stored_name(toolbox: Toolbox, name: str, directory: Json) -> str:
+    """Choose what the file is called from now on: what nobody can guess, unless names are to be kept."""
+    if not toolbox.settings.preserve_file_name:
+        name = f"{toolbox.ids.session_token().removeprefix('r:')}_{name}"
+    if directory:
+        name = f"{check_directory(directory)}/{name}"
+    if not is_stored_name(name):
+        raise ParseError(ErrorCode.INVALID_FILE_NAME, "Filename contains invalid characters.")
+    return name
+
+
+async def _in_one_piece(content: bytes) -> AsyncGenerator[bytes, None]:
+    yield content
+
+
+def store_of(toolbox: Toolbox) -> FileStore:
+    """The file store; a server without one has no files."""
+    if toolbox.files is None:
+        raise ParseError(ErrorCode.FILE_SAVE_ERROR, "There is no file store.")
+    return toolbox.files
+
+
+# --- Hooks of uploads and deletes ------------------------------------------------------------------------
+
+
+async def run_before_save(toolbox: Toolbox, context: RequestContext, upload: Upload) -> FileEvent:
+    """Let cloud code change the file or refuse it. It sees the bytes, unless they are sent as a stream."""
+    file: JsonObject = {"name": upload.name, "metadata": upload.metadata, "tags": upload.tags}
+    if upload.content_type is not None:
+        file["contentType"] = upload.content_type
+    if upload.directory is not None:
+        file["directory"] = upload.directory
+    event = FileEvent(TriggerKind.BEFORE_SAVE, FILE, context, file=file, is_stream=upload.is_stream)
+    if not toolbox.triggers.has(FILE, TriggerKind.BEFORE_SAVE):
+        return event
+    if not upload.is_stream:
+        event.content = b"".join([piece async for piece in upload.content])
+        event.size = len(event.content)
+    await run_file_hook(toolbox, event, ErrorCode.FILE_SAVE_ERROR)
+    return event
+
+
+async def run_after_save(
+    toolbox: Toolbox, context: RequestContext, before: FileEvent, stored: JsonObject
+) -> None:
+    """Tell cloud code what was stored. Its failure reaches the client, although the file stays."""
+    after = FileEvent(
+        TriggerKind.AFTER_SAVE,
+        FILE,
+        context,
+        file={**before.file, **stored},
+        content=before.content,
+        size=before.size,
+        is_stream=before.is_stream,
+    )
+    await run_file_hook(toolbox, after, ErrorCode.FILE_SAVE_ERROR)
+
+
+async def run_file_hook(toolbox: Toolbox, event: FileEvent, code: int) -> None:
+    """Run a hook; what it did not refuse with a code of its own has that of the moment."""
+    try:
+        await run_trigger(toolbox, event)
+    except ParseError as error:
+        if error.__cause__ is None or isinstance(error.__cause__, ParseError):
+            raise
+        raise ParseError(code, error.message, detail=error.detail) from error
+
+
+async def delete_file(toolbox: Toolbox, context: RequestContext, name: str) -> None:
+    """Delete a file; the door has let only the master key in."""
+    if context.auth.is_read_only:
+        raise permission_denied("read-only masterKey isn't allowed to delete a file.")
+    files = store_of(toolbox)
+    try:
+        url = await files.location(name) if is_stored_name(name) else None
+        file: JsonObject = {"name": name, "url": url or file_url(toolbox, context, name)}
+        before = FileEvent(TriggerKind.BEFORE_DELETE, FILE, context, file=file)
+        await run_file_hook(toolbox, before, ErrorCode.FILE_DELETE_ERROR)
+        if not (is_stored_name(name) and await files.delete(name)):
+            raise ParseError(ErrorCode.FILE_DELETE_ERROR, "FileNotFound")
+    except OSError as failure:
+        log.error("a file could not be deleted", name=name, exc_info=failure)
+        raise ParseError(ErrorCode.FILE_DELETE_ERROR, "Could not delete file.") from failure
+    after = FileEvent(TriggerKind.AFTER_DELETE, FILE, context, file=file)
+    await run_file_hook(toolbox, after, ErrorCode.FILE_DELETE_ERROR)
+
+
+# --- Download --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file on its way to a client. `part` is the range that was asked for, if one was."""
+
+    name: str
+    size: int
+    content: AsyncGenerator[bytes, None]
+    content_type: str
+    part: ByteRange | None = None
+    etag: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    location: str | None = None  # where the store itself serves it
+
+
+class HookRefused(Exception):
+    """Cloud code does not let a file be read."""
+
+    def __init__(self, error: ParseError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+async def open_file(
+    toolbox: Toolbox, context: RequestContext, name: str, wanted_range: str | None
+) -> Download | None:
+    """Open a file for reading; None if there is none, or none for this caller."""
+    if not context.auth.is_master:
+        check_caller(context.auth, toolbox.settings.file_download, ErrorCode.OPERATION_FORBIDDEN, "download")
+    name = await run_before_find(toolbox, context, name)
+    found = await stat(toolbox, name)
+    if found is None:
+        return None
+    part = read_range(wanted_range, found.size)
+    start, end = (0, found.size) if part is None else (part.start, part.end)
+    files = store_of(toolbox)
+    if not toolbox.triggers.has(FILE, TriggerKind.AFTER_FIND):
+        return Download(
+            name=name,
+            size=found.size,
+            content=files.read(name, start, end),
+            content_type=served_type(name),
+            part=part,
+            etag=entity_tag(name, found),
+            headers=protective_headers(name),
+            location=await files.location(name),
+        )
+    return await run_after_find(toolbox, context, name, found, part)
+
+
+async def stat(toolbox: Toolbox, name: str) -> StoredFile | None:
+    """What the store tells about a file; a name that no file can have never reaches it."""
+    if not is_stored_name(name):
+        return None
+    try:
+        return await store_of(toolbox).stat(name)
+    except OSError as failure:
+        log.error("a file could not be read", name=name, exc_info=failure)
+        return None
+
+
+def entity_tag(name: str, found: StoredFile) -> str:
+    """Name the state of a file."""
+    return f'"{found.size:x}-{int(found.modified.timestamp() * 1000):x}"'
+
+
+def protective_headers(name: str) -> dict[str, str]:
+    """What keeps a browser from running a file with the rights of the site."""
+    headers = {"X-Content-Type-Options": "nosniff"}
+    if is_active(served_type(name)):
+        headers["Content-Disposition"] = disposition(name)
+        headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return headers
+
+
+def disposition(name: str) -> str:
+    """Tell the client to keep the file instead of showing it."""
+    last = name.rpartition("/")[2]
+    return f"attachment;filename={quote(last, safe='@~')}"
+
+
+async def run_before_find(toolbox: Toolbox, context: RequestContext, name: str) -> str:
+    """Let cloud code refuse a download, or have another file read."""
+    event = FileEvent(TriggerKind.BEFORE_FIND, FILE, context, file=file_of(toolbox, context, name))
+    await run_find_hook(toolbox, event)
+    return str(event.file.get("name"))
+
+
+async def run_find_hook(toolbox: Toolbox, event: FileEvent) -> None:
+    try:
+        await run_trigger(toolbox, event)
+    except ParseError as error:
+        raise HookRefused(error) from error
+
+
+def file_of(toolbox: Toolbox, context: RequestContext, name: str) -> JsonObject:
+    """A stored file as hooks see it."""
+    return {"name": name, "url": file_url(toolbox, context, name)}
+
+
+async def run_after_find(
+    toolbox: Toolbox, context: RequestContext, name: str, found: StoredFile, part: ByteRange | None
+) -> Download:
+    """Let cloud code see what is sent: other bytes (of a whole file), other headers, or to be kept. A file
+    larger than a request may be is not brought into memory."""
+    files = store_of(toolbox)
+    content: bytes | None = None
+    if part is None and found.size <= toolbox.settings.max_upload_size:
+        content = b"".join([piece async for piece in files.read(name, 0, found.size)])
+    event = FileEvent(
+        TriggerKind.AFTER_FIND,
+        FILE,
+        context,
+        file=file_of(toolbox, context, name),
+        content=content,
+        response_headers=protective_headers(name),
+    )
+    await run_find_hook(toolbox, event)
+    shown = str(event.file.get("name"))
+    headers = {**event.response_headers, "X-Content-Type-Options": "nosniff"}
+    if event.force_download:
+        headers["Content-Disposition"] = disposition(shown)
+    start, end = (0, found.size) if part is None else (part.start, part.end)
+    is_whole = part is None and event.content is not None
+    return Download(
+        name=shown,
+        size=len(event.content or b"") if is_whole else found.size,
+        content=_in_one_piece(event.content or b"") if is_whole else files.read(name, start, end),
+        content_type=served_type(shown),
+        part=part,
+        headers=headers,
+    )
+
+
+async def read_metadata(toolbox: Toolbox, context: RequestContext, name: str) -> JsonObject:
+    """Answer the metadata of a file; of none, nothing."""
+    if not context.auth.is_master:
+        check_caller(context.auth, toolbox.settings.file_download, ErrorCode.OPERATION_FORBIDDEN, "download")
+    name = await run_before_find(toolbox, context, name)
+    found = await stat(toolbox, name)
+    if found is None:
+        return {}
+    event = FileEvent(
+        TriggerKind.AFTER_FIND,
+        FILE,
+        context,
+        file={**file_of(toolbox, context, name), "metadata": found.metadata},
+    )
+    await run_find_hook(toolbox, event)
+    return {"metadata": found.metadata}
