@@ -79,7 +79,9 @@ class Client:
         """Store a new object."""
         return await self.save(ParseObject.new(class_name, **fields))
 
-    async def update(self, pointer: Pointer, *, only_if: Mapping[str, Any] | None = None, **fields: Any) -> None:
+    async def update(
+        self, pointer: Pointer, *, only_if: Mapping[str, Any] | None = None, **fields: Any
+    ) -> None:
         """Set fields of a stored object. `only_if` holds values that it must still have when it is written,
         atomically: ParseError 251 if somebody else was faster."""
         body, expected = to_wire_object(fields), to_wire_object(only_if or {})

@@ -8,7 +8,14 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from parse_clone.cloud.client import Client
-from parse_clone.cloud.running import Check, Hook, function_handler, job_handler, trigger_handler
+from parse_clone.cloud.running import (
+    Check,
+    Hook,
+    failure_code,
+    function_handler,
+    job_handler,
+    trigger_handler,
+)
 from parse_clone.cloud.validators import RateLimit, Validator
 from parse_clone.services.audit_trail import AuditTrail
 from parse_clone.services.schedules import Schedule
@@ -199,7 +206,8 @@ class Cloud:
         check_class_trigger(kind, class_name)
 
         def register(handler: Handler) -> Handler:
-            hook = Hook(handler, validator, self.time_limit)
+            code = failure_code(kind, class_name)
+            hook = Hook(handler, validator, self.time_limit, failure_code=code)
             self.toolbox.triggers.set(kind, class_name, trigger_handler(self.toolbox, hook))
             self._limit(f"{kind.value}:{class_name}", validator)
             return handler

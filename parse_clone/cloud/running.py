@@ -25,6 +25,7 @@ from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import (
+    FILE,
     ConfigEvent,
     ConnectEvent,
     FileEvent,
@@ -60,6 +61,8 @@ class Hook:
     time_limit: float
     silent_failure: str = "Script failed. Unknown error."
     """What the client reads of an exception without a text."""
+    failure_code: int = ErrorCode.SCRIPT_FAILED
+    """The code of an exception that brings none."""
 
     async def passes(self, request: typed.Request, subject: Subject) -> bool:
         """Ask the validator. False: skip the hook."""
@@ -82,7 +85,7 @@ class Hook:
             raise
         except TimeoutError as failure:
             log.error("cloud code took too long", hook=self.place, seconds=self.time_limit)
-            raise ParseError(ErrorCode.SCRIPT_FAILED, "Script timed out.") from failure
+            raise ParseError(self.failure_code, "Script timed out.") from failure
         except Exception as failure:
             frame = traceback.extract_tb(failure.__traceback__)[-1]
             log.error(
@@ -91,7 +94,7 @@ class Hook:
                 at=f"{frame.filename}:{frame.lineno}",
                 error=f"{type(failure).__name__}: {failure}",
             )
-            raise ParseError(ErrorCode.SCRIPT_FAILED, str(failure) or self.silent_failure) from failure
+            raise ParseError(self.failure_code, str(failure) or self.silent_failure) from failure
 
     @property
     def place(self) -> str:
@@ -106,6 +109,15 @@ class Hook:
             return await function(*arguments)
         answer = await asyncio.to_thread(function, *arguments)
         return await answer if inspect.isawaitable(answer) else answer
+
+
+def failure_code(kind: TriggerKind, class_name: str) -> int:
+    """The code of a hook's failure that brings none: that of the work it guards."""
+    if class_name == FILE and kind in (TriggerKind.BEFORE_SAVE, TriggerKind.AFTER_SAVE):
+        return ErrorCode.FILE_SAVE_ERROR
+    if class_name == FILE and kind in (TriggerKind.BEFORE_DELETE, TriggerKind.AFTER_DELETE):
+        return ErrorCode.FILE_DELETE_ERROR
+    return ErrorCode.SCRIPT_FAILED
 
 
 def caller_of(toolbox: Toolbox, event: TriggerEvent) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from parse_clone.cloud import Field as FieldRule
 from parse_clone.cloud import RateLimit as Limit
 from parse_clone.cloud.registration import check_callable_name, check_class_trigger
 from parse_clone.cloud.requests import JobRequest, Request
-from parse_clone.cloud.running import Hook, trigger_handler
+from parse_clone.cloud.running import Hook, failure_code, trigger_handler
 from parse_clone.cloud.validators import ParamsSubject
 from parse_clone.core.context import RequestContext
 from parse_clone.core.draft import Draft
@@ -134,13 +134,14 @@ class RemoteHandler:
     url: str
     identifier: str
     kind: str
+    failure_code: int = ErrorCode.SCRIPT_FAILED
 
     async def __call__(self, request: JsonObject) -> tuple[Any, JsonObject]:
         """Ask it; answers its result (`UNDEFINED` if none) and the state of the request afterwards."""
         body = {"id": self.identifier, "kind": self.kind, "args": [request]}
         reply = (await self.client.post(self.url, json=body)).json()
         if "error" in reply:
-            raise resolve_error(reply["error"], is_function=self.kind == "function")
+            raise resolve_error(reply["error"], self.failure_code, is_function=self.kind == "function")
         return reply.get("result", UNDEFINED), reply.get("request", {})
 
 
