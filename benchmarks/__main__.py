@@ -10,12 +10,15 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
 from benchmarks.client import Api
 from benchmarks.dataset import store_dataset
+from benchmarks.livequery import LIVE_SCENARIOS, measure_live
 from benchmarks.measure import Figures, measure
 from benchmarks.processes import memory_mb
 from benchmarks.report import markdown
@@ -34,16 +37,22 @@ async def measure_subject(subject: Subject, chosen: argparse.Namespace) -> dict[
         if chosen.only and chosen.only not in scenario.name:
             continue
         requests = scenario.prepare(api, data, random.Random(11))
-        try:
-            figures = await measure(
-                api, requests, scenario.connections, subject.pid, chosen.seconds, chosen.repeats
-            )
-        except RuntimeError as error:
-            print(f"  {scenario.name}: {error}", file=sys.stderr)
-            continue
-        found[scenario.name] = figures
-        print(f"  {scenario.name}: {figures.cpu_us:,.0f} µs", file=sys.stderr)
+        measuring = measure(api, requests, scenario.connections, subject.pid, chosen.seconds, chosen.repeats)
+        await note(found, scenario.name, measuring)
+    for live in LIVE_SCENARIOS:
+        if not chosen.only or chosen.only in live.name:
+            await note(found, live.name, measure_live(api, live, subject.pid))
     return found
+
+
+async def note(found: dict[str, Figures], name: str, measuring: Coroutine[Any, Any, Figures]) -> None:
+    """Tell the figures of a scenario, or why there are none, and keep them."""
+    try:
+        found[name] = await measuring
+    except RuntimeError as error:
+        print(f"  {name}: {error}", file=sys.stderr)
+    else:
+        print(f"  {name}: {found[name].cpu_us:,.0f} µs", file=sys.stderr)
 
 
 def main() -> None:
@@ -57,7 +66,7 @@ def main() -> None:
     chosen = parser.parse_args()
     results: dict[str, dict[str, Figures]] = {}
     memory: dict[str, float] = {}
-    for name in chosen.server or SUBJECTS:
+    for name in [known for known in SUBJECTS if not chosen.server or known in chosen.server]:
         print(name, file=sys.stderr)
         with SUBJECTS[name]() as subject:
             results[name] = uvloop.run(measure_subject(subject, chosen))

@@ -1,0 +1,149 @@
+"""LiveQuery under load: subscribers on one class, saves over REST, and what a save or a delivery costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from benchmarks.client import APP_ID, REST_KEY, Api, Connection
+from benchmarks.measure import Figures
+from benchmarks.processes import cpu_seconds
+
+CLASS_NAME = "LiveMessage"
+SUBSCRIBERS = 500
+SAVES = 200
+QUIET_SECONDS = 5.0
+"""How long a delivery may be on its way before it counts as lost."""
+
+
+@dataclass(frozen=True)
+class LiveScenario:
+    """`room_of` names the room that a subscriber watches; every save goes to one of the rooms. `per`: what
+    the cost is divided by."""
+
+    name: str
+    room_of: Callable[[int], str]
+    per: str
+
+
+LIVE_SCENARIOS = (
+    LiveScenario("LiveQuery, 500 equal queries, per delivery", lambda number: "ward-7", per="delivery"),
+    LiveScenario("LiveQuery, 500 different queries, per save", lambda number: f"room-{number}", per="save"),
+)
+
+
+class Deliveries:
+    """Counts what arrives, and how long after its save."""
+
+    def __init__(self) -> None:
+        self.sent: dict[int, float] = {}
+        self.delays: list[float] = []
+        self.last = 0.0
+
+    def arrived(self, frame: str | bytes) -> None:
+        """Take note of one frame."""
+        message = json.loads(frame)
+        sent = self.sent.get(message.get("object", {}).get("number", -1))
+        if sent is not None:
+            self.last = time.perf_counter()
+            self.delays.append(self.last - sent)
+
+    async def settle(self, expected: int) -> None:
+        """Wait until everything has arrived, or nothing more does."""
+        self.last = time.perf_counter()
+        while len(self.delays) < expected and time.perf_counter() - self.last < QUIET_SECONDS:
+            await asyncio.sleep(0.02)
+
+
+async def subscribe(stack: AsyncExitStack, url: str, room: str) -> ClientConnection:
+    """Open a connection with one subscription."""
+    socket = await stack.enter_async_context(connect(url, compression=None, max_queue=None))
+    await socket.send(json.dumps({"op": "connect", "applicationId": APP_ID, "restAPIKey": REST_KEY}))
+    await expect(socket, "connected")
+    query = {"className": CLASS_NAME, "where": {"room": room}}
+    await socket.send(json.dumps({"op": "subscribe", "requestId": 1, "query": query}))
+    await expect(socket, "subscribed")
+    return socket
+
+
+async def expect(socket: ClientConnection, op: str) -> None:
+    """Read the answer that must come next."""
+    message = json.loads(await socket.recv())
+    if message["op"] != op:
+        raise RuntimeError(f"expected {op}, got {message}")
+
+
+async def listen(socket: ClientConnection, deliveries: Deliveries) -> None:
+    """Read frames until the connection is closed."""
+    async for frame in socket:
+        deliveries.arrived(frame)
+
+
+def live_message(room: str, number: int) -> dict[str, Any]:
+    """An object of about 400 bytes."""
+    return {
+        "room": room,
+        "number": number,
+        "author": "Amara Okafor",
+        "text": "Critical potassium value reported by phone; read back and confirmed by the ward staff.",
+        "priority": 3,
+        "tags": ["critical", "phone"],
+        "at": {"__type": "Date", "iso": "2026-11-20T10:11:12.345Z"},
+        "meta": {"device": "XN-1000", "lot": 77, "qc": True},
+        "ACL": {"*": {"read": True}},
+    }
+
+
+async def measure_live(api: Api, scenario: LiveScenario, pid: int) -> Figures:
+    """Subscribe, save, and wait for every delivery."""
+    chance = random.Random(5)
+    deliveries = Deliveries()
+    url = f"ws://{api.host}:{api.port}{api.path}"
+    async with AsyncExitStack() as stack:
+        rooms = [scenario.room_of(number) for number in range(SUBSCRIBERS)]
+        sockets = [await subscribe(stack, url, room) for room in rooms]
+        tasks = [asyncio.create_task(listen(socket, deliveries)) for socket in sockets]
+        connections = [await api.connect() for _ in range(8)]
+        targets = [chance.choice(rooms) for _ in range(SAVES)]
+        expected = sum(rooms.count(room) for room in targets)
+        started, before = time.perf_counter(), cpu_seconds(pid)
+        await save_all(api, connections, targets, deliveries)
+        await deliveries.settle(expected)
+        cpu, seconds = cpu_seconds(pid) - before, deliveries.last - started
+        for connection in connections:
+            connection.close()
+        for task in tasks:
+            task.cancel()
+    if len(deliveries.delays) < expected:
+        raise RuntimeError(f"{len(deliveries.delays)} of {expected} deliveries arrived")
+    delays = sorted(deliveries.delays)
+    units = expected if scenario.per == "delivery" else SAVES
+    return Figures(
+        cpu_us=cpu / units * 1e6,
+        requests_per_second=units / seconds,
+        p50_ms=delays[len(delays) // 2] * 1e3,
+        p99_ms=delays[int(len(delays) * 0.99)] * 1e3,
+    )
+
+
+async def save_all(
+    api: Api, connections: list[Connection], targets: list[str], deliveries: Deliveries
+) -> None:
+    """Save an object for each target, one at a time on each connection."""
+    remaining = iter(enumerate(targets))
+
+    async def work(connection: Connection) -> None:
+        for number, room in remaining:
+            deliveries.sent[number] = time.perf_counter()
+            body = live_message(room, number)
+            await api.call(connection, api.request("POST", f"/classes/{CLASS_NAME}", body))
+
+    await asyncio.gather(*(work(connection) for connection in connections))
