@@ -3,6 +3,7 @@ the test process over HTTP. Handlers survive a reconfiguration: they are registe
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -119,6 +120,7 @@ class RemoteCloud:
                 class_name = {"beforeConnect": CONNECT, "@File": FILE, "@Config": CONFIG}.get(
                     name or kind, name
                 )
+                handler = replace(handler, failure_code=failure_code(TriggerKind(kind), class_name))
                 triggers.set(TriggerKind(kind), class_name, trigger_of(self.cloud, handler, validator))
         limit = validator.rate_limit if isinstance(validator, Validator) else None
         if limit is not None:
@@ -303,10 +305,14 @@ async def ask_found(event: FoundEvent, handler: RemoteHandler, request: JsonObje
 
 async def ask_file(event: FileEvent, handler: RemoteHandler, request: JsonObject) -> None:
     file = {"__type": "File", **event.file}
+    if event.content is not None:
+        file["data"] = b64encode(event.content).decode()
     result, after = await handler({**request, "file": file, "fileSize": event.size})
     chosen = result if isinstance(result, dict) else after.get("file")
     if isinstance(chosen, dict):
         event.file.update({k: strip(v) for k, v in chosen.items() if k not in ("__type", "data")})
+        if isinstance(chosen.get("data"), str):
+            event.content = b64decode(chosen["data"])
 
 
 async def ask_live(
