@@ -137,15 +137,27 @@ def run_server(app: Asgi | str, settings: Settings, **options: Any) -> None:
         host=settings.host,
         port=settings.port,
         http="httptools",
-        ws="websockets-sansio",
         lifespan="on",
         access_log=False,
         log_level="warning",
         proxy_headers=False,  # whom to believe is the business of `trustProxy`
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        **websocket_options(settings),
         **options,
     )
+
+
+def websocket_options(settings: Settings) -> dict[str, Any]:
+    """How uvicorn keeps WebSockets. Compression costs more CPU time and memory than the small frames save."""
+    server = settings.live_query_server_options
+    return {
+        "ws": "websockets-sansio",
+        "ws_ping_interval": server.websocket_timeout / 1000,
+        "ws_ping_timeout": server.websocket_timeout / 1000,
+        "ws_max_size": server.max_frame_size,
+        "ws_per_message_deflate": False,
+    }
 
 
 def print_welcome(settings: Settings) -> None:

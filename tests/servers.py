@@ -24,6 +24,7 @@ from typing import Any
 import uvicorn
 
 from parse_clone.app import Register, create_app
+from parse_clone.cli import websocket_options
 from parse_clone.settings import LiveQuery, Settings
 
 ENGINES = ("sqlite", "mongo")
@@ -115,7 +116,14 @@ def running_server(
     settings = Settings(**{**chosen, **options})
     prepare(settings)
     app = create_app(settings, register=register)
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", proxy_headers=False)
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_level="error",
+        proxy_headers=False,
+        **websocket_options(settings),
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

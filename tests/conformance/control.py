@@ -28,6 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parse_clone.app import create_app
+from parse_clone.cli import websocket_options
 from parse_clone.logs import configure_logs
 from tests.conformance.cloud import Refused, RemoteCloud
 from tests.conformance.options import read_adapters, read_settings
@@ -106,6 +107,9 @@ class ServerUnderTest:
     def __init__(self, data: Data, port: int) -> None:
         self._data = data
         self._port = port
+        self.config = uvicorn.Config(
+            self, host="localhost", port=port, ws="websockets-sansio", lifespan="off", log_level="warning"
+        )
         self._client = httpx.AsyncClient(timeout=30)
         self._options: dict[str, Any] | None = None
         self._callback = ""
@@ -154,6 +158,8 @@ class ServerUnderTest:
         options = decode_options(self._options, self._remote)
         settings = read_settings(options, self._data.uri, self._data.files_uri, self._port)
         configure_logs(settings)
+        for name, value in websocket_options(settings).items():
+            setattr(self.config, name, value)  # each new connection asks
         app = create_app(settings, read_adapters(options), self._cloud.register)
         lifespan = Lifespan(app)
         await lifespan.start()
@@ -205,7 +211,7 @@ async def serve(engine: str, port: int, control_port: int, mongo_uri: str | None
     """Serve until interrupted."""
     server = ServerUnderTest(Data(engine, mongo_uri), port)
     configs = [
-        uvicorn.Config(server, host="localhost", port=port, lifespan="off", log_level="warning"),
+        server.config,
         uvicorn.Config(control_app(server), host="127.0.0.1", port=control_port, log_level="warning"),
     ]
     try:

@@ -6,8 +6,10 @@ restored here. Functions among the options live in the test process; adapters ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from base64 import b64decode
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from parse_clone.app import Adapters
@@ -15,9 +17,9 @@ from parse_clone.configuration import decode_settings
 from parse_clone.core.auth_data import ProviderOutcome, ProviderRequest
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.errors import ErrorCode, ParseError
-from parse_clone.ports import AuthProvider
+from parse_clone.ports import AuthProvider, StoredFile
 from parse_clone.settings import RequestComplexity, Settings, wire_name
-from tests.conformance.wire import UNDEFINED, RemoteFunction
+from tests.conformance.wire import UNDEFINED, RemoteError, RemoteFunction
 
 OLDER_DEFAULTS = {
     "enableSanitizedErrorResponse": False,
@@ -27,7 +29,7 @@ OLDER_DEFAULTS = {
 
 KNOWN = {option.metadata["name"] or wire_name(option.name) for option in fields(Settings)}
 
-UNCONNECTED = ("analyticsAdapter", "filesAdapter")
+UNCONNECTED = ("analyticsAdapter",)
 """Adapters that the server does not have, or that are not handed on to it."""
 
 UNLIMITED = RequestComplexity(
@@ -44,6 +46,9 @@ def read_settings(options: Mapping[str, Any], database_uri: str, files_url: str,
     known["auth"] = {
         name: provider for name, provider in known.get("auth", {}).items() if not has_functions(provider)
     }
+    if "websocketTimeout" in options:  # parse-server takes it beside the group, too
+        group = {"websocketTimeout": options["websocketTimeout"]}
+        known["liveQueryServerOptions"] = {**(known.get("liveQueryServerOptions") or {}), **group}
     ours = {
         "databaseURI": database_uri,
         "filesURL": files_url,
@@ -73,9 +78,11 @@ def read_adapters(options: Mapping[str, Any]) -> Adapters:
     providers: dict[str, AuthProvider] = {
         name: RemoteProvider(provider) for name, provider in auth.items() if has_functions(provider)
     }
-    mailer = options.get("emailAdapter")
+    mailer, files = options.get("emailAdapter"), options.get("filesAdapter")
     return Adapters(
-        auth_providers=providers, mailer=RemoteMailer(mailer) if isinstance(mailer, dict) else None
+        auth_providers=providers,
+        mailer=RemoteMailer(mailer) if isinstance(mailer, dict) else None,
+        files=RemoteFiles(files) if has_functions(files) else None,
     )
 
 
@@ -94,6 +101,62 @@ class RemoteMailer:
 
     async def send(self, to: str, subject: str, text: str) -> None:
         await self._adapter["sendMail"]({"to": to, "subject": subject, "text": text})
+
+
+class RemoteFiles:
+    """A file store in the test process."""
+
+    def __init__(self, adapter: Mapping[str, Any]) -> None:
+        self._adapter = adapter
+
+    async def write(
+        self,
+        name: str,
+        content: AsyncIterator[bytes],
+        content_type: str,
+        metadata: JsonObject,
+        tags: Mapping[str, str],
+    ) -> int:
+        options: JsonObject = {"metadata": metadata}
+        if tags:
+            options["tags"] = dict(tags)
+        whole = b"".join([piece async for piece in content])
+        await self._call("createFile", name, whole, content_type, options)
+        return len(whole)
+
+    async def stat(self, name: str) -> StoredFile | None:
+        content = await self._content(name)
+        return None if content is None else StoredFile(len(content), {}, datetime.now(UTC))
+
+    async def read(self, name: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        yield (await self._content(name) or b"")[start:end]
+
+    async def _content(self, name: str) -> bytes | None:
+        answer = await self._call("getFileData", name)
+        return b64decode(answer["base64"]) if isinstance(answer, dict) else None
+
+    async def delete(self, name: str) -> bool:
+        await self._call("deleteFile", name)
+        return True
+
+    async def list_names(self) -> AsyncGenerator[tuple[str, datetime], None]:
+        for name in ():
+            yield name, datetime.now(UTC)
+
+    async def location(self, name: str) -> str | None:
+        location = await self._call("getFileLocation", {}, name)
+        return location if isinstance(location, str) else None
+
+    async def _call(self, method: str, *arguments: Any) -> Any:
+        try:
+            return await self._adapter[method](*arguments)
+        except (ParseError, RemoteError) as failure:
+            raise OSError(str(failure)) from failure
+
+    async def sweep(self, before: datetime) -> int:
+        return 0
+
+    async def close(self) -> None: ...
 
 
 class RemoteProvider:

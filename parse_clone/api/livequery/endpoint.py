@@ -1,4 +1,4 @@
-"""One WebSocket: frames are read one after the other, written from a bounded queue.
+"""One WebSocket: messages are read one after the other, frames are written at once or from a bounded line.
 
 A client that does not keep up is disconnected with a reason, never waited for.
 """
@@ -6,13 +6,16 @@ A client that does not keep up is disconnected with a reason, never waited for.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from typing import Any
 
 import structlog
 
 from parse_clone.api.livequery.messages import Connect, InvalidFrame, Message, Subscribe, decode_message
+from parse_clone.api.rest.request import client_address, decode_headers, request_scheme
+from parse_clone.core.networks import Networks
 from parse_clone.errors import ParseError
 from parse_clone.services.livequery.client import LiveQueryClient
 from parse_clone.services.livequery.hub import LiveQueryHub, encode_error
@@ -22,41 +25,81 @@ log = structlog.get_logger("livequery")
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Send = Callable[[Mapping[str, Any]], Coroutine[Any, Any, None]]
 
 INVALID_FRAME = 1
 TOO_SLOW = (1013, "the client does not keep up")
 TOO_LARGE = (1009, "the frame is too large")
 TOO_MANY = (1013, "too many connections from this address")
+LARGEST_LINE = 8_000_000
+"""Characters that may wait for one client."""
+FAREWELL_SECONDS = 5
 
 
 class Socket:
-    """The server's end of one connection: hands frames to a queue that a task empties."""
+    """The server's end of one connection: a frame goes out at once, or waits in line behind those before it.
 
-    def __init__(self, send: Send, backlog: int) -> None:
+    `stop` ends the reading of messages, and with it the connection.
+    """
+
+    def __init__(self, send: Send, most_frames: int, stop: Callable[[], object]) -> None:
         self._send = send
-        self._frames: asyncio.Queue[bytes] = asyncio.Queue(backlog)
-        self.closing: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self._most_frames = most_frames
+        self._stop = stop
+        self._line: deque[str] = deque()
+        self._line_size = 0
+        self._writer: asyncio.Task[None] | None = None
+        self.is_open = True
+        self.farewell: tuple[int, str] | None = None
 
-    def deliver(self, frame: bytes) -> None:
-        """Queue a frame; if there is no room, give the client up."""
-        if self.closing.done():
+    def deliver(self, frame: str) -> None:
+        """Send a frame; if it must wait and there is no room, give the client up."""
+        if not self.is_open:
             return
-        try:
-            self._frames.put_nowait(frame)
-        except asyncio.QueueFull:
+        if self._writer is None:
+            try:
+                rest = begin(self._send({"type": "websocket.send", "text": frame}))
+            except Exception:  # the client is gone: the reader hears of it, too
+                self.is_open = False
+                return
+            if rest is not None:
+                self._writer = asyncio.create_task(self._write(rest))
+        elif len(self._line) < self._most_frames and self._line_size + len(frame) <= LARGEST_LINE:
+            self._line.append(frame)
+            self._line_size += len(frame)
+        else:
             self.close(*TOO_SLOW)
+
+    async def _write(self, rest: Awaitable[None]) -> None:
+        with contextlib.suppress(Exception):  # the client is gone: the reader hears of it, too
+            await rest
+            while self._line:
+                frame = self._line.popleft()
+                self._line_size -= len(frame)
+                await self._send({"type": "websocket.send", "text": frame})
+            self._writer = None
+            return
+        self.is_open = False
 
     def close(self, code: int, reason: str) -> None:
         """Ask for the end of the connection."""
-        if not self.closing.done():
-            self.closing.set_result((code, reason))
+        if self.is_open:
+            self.is_open = False
+            self.farewell = (code, reason)
+            self._stop()
 
-    async def write(self) -> None:
-        """Send queued frames until cancelled."""
-        while True:
-            frame = await self._frames.get()
-            await self._send({"type": "websocket.send", "text": frame.decode()})
+    async def end(self) -> None:
+        """Send the farewell, if there is one, behind what is on its way."""
+        self.is_open = False
+        self._line.clear()
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        if self.farewell is not None:
+            code, reason = self.farewell
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(FAREWELL_SECONDS):
+                    await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
 
 class LiveQueryEndpoint:
@@ -66,42 +109,54 @@ class LiveQueryEndpoint:
         self._toolbox = toolbox
         self._hub = hub
         self._options = toolbox.settings.live_query_server_options
+        self._proxies = Networks(toolbox.settings.trust_proxy)
         self._per_address: Counter[str] = Counter()
         self._open: set[Socket] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        address = (scope.get("client") or ("",))[0]
+        peer = str((scope.get("client") or ("127.0.0.1", 0))[0])
+        headers = decode_headers(scope["headers"])
+        address = client_address(peer, headers, self._proxies)
         if self._per_address[address] >= self._options.max_connections_per_address:
             await send({"type": "websocket.close", "code": TOO_MANY[0], "reason": TOO_MANY[1]})
             return
         self._per_address[address] += 1
         try:
-            await self._serve(scope, receive, send, address)
+            base_url = self._base_url(scope, peer, headers)
+            await self._serve(receive, send, address, base_url)
         finally:
             self._per_address[address] -= 1
             if not self._per_address[address]:
                 del self._per_address[address]
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, address: str) -> None:
-        socket = Socket(send, self._options.max_backlog)
-        client = LiveQueryClient(self._toolbox, self._hub, socket, base_url(self._toolbox, scope), address)
+    def _base_url(self, scope: Scope, peer: str, headers: Mapping[str, str]) -> str:
+        settings = self._toolbox.settings
+        if isinstance(settings.public_server_url, str):
+            return settings.public_server_url.rstrip("/")
+        scheme = request_scheme(scope, peer, headers, self._proxies)
+        scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
+        return f"{scheme}://{headers.get('host', 'localhost')}{settings.mount_path}".rstrip("/")
+
+    async def _serve(self, receive: Receive, send: Send, address: str, base_url: str) -> None:
+        reader = asyncio.current_task()
+        assert reader is not None
+        socket = Socket(send, self._options.max_backlog, reader.cancel)
+        client = LiveQueryClient(self._toolbox, self._hub, socket, base_url, address)
         self._open.add(socket)
-        writer = asyncio.create_task(socket.write())
-        reader = asyncio.create_task(self._read(receive, socket, client))
         try:
-            await asyncio.wait({writer, reader, socket.closing}, return_when=asyncio.FIRST_COMPLETED)
-            if socket.closing.done() and not reader.done():
-                code, reason = socket.closing.result()
-                await send({"type": "websocket.close", "code": code, "reason": reason})
+            await self._read(receive, socket, client)
+        except asyncio.CancelledError:
+            if socket.farewell is None:
+                raise
+            reader.uncancel()
         finally:
             self._open.discard(socket)
-            socket.close(1000, "")
             client.close()
-            for task in (writer, reader):
-                task.cancel()
-            await asyncio.gather(writer, reader, return_exceptions=True)
+            if socket.farewell == TOO_SLOW:
+                self._hub.metrics.dropped += 1
+            await socket.end()
 
     async def _read(self, receive: Receive, socket: Socket, client: LiveQueryClient) -> None:
         while True:
@@ -113,8 +168,8 @@ class LiveQueryEndpoint:
                 continue  # Parse quirk: binary frames and texts that are not JSON are ignored
             if len(text) > self._options.max_frame_size:
                 socket.close(*TOO_LARGE)
-                return
-            await self._answer(text, socket, client)
+            else:
+                await self._answer(text, socket, client)
 
     async def _answer(self, text: str, socket: Socket, client: LiveQueryClient) -> None:
         try:
@@ -151,11 +206,33 @@ async def dispatch(client: LiveQueryClient, message: Message) -> None:
         client.unsubscribe(message.request_id)
 
 
-def base_url(toolbox: Toolbox, scope: Scope) -> str:
-    """The prefix of file URLs in events: the configured one, or the address that the client called."""
-    settings = toolbox.settings
-    if isinstance(settings.public_server_url, str):
-        return settings.public_server_url.rstrip("/")
-    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "localhost")
-    scheme = "https" if scope.get("scheme") == "wss" else "http"
-    return f"{scheme}://{host}{settings.mount_path}"
+# --- Sending without a task of its own ----------------------------------------------------------------------
+
+
+def begin(work: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
+    """Run a coroutine at once, up to its first wait. None if it did not have to; otherwise its rest."""
+    try:
+        waits_for = work.send(None)
+    except StopIteration:
+        return None
+    return Rest(work, waits_for)
+
+
+class Rest:
+    """The rest of a coroutine that has begun: as an eager task of newer Pythons, without the task."""
+
+    def __init__(self, work: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        self._work = work
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        try:
+            while True:
+                try:
+                    answer = yield self._waits_for
+                except BaseException as interruption:
+                    self._waits_for = self._work.throw(interruption)
+                else:
+                    self._waits_for = self._work.send(answer)
+        except StopIteration:
+            return

@@ -8,8 +8,6 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 
-import orjson
-
 from parse_clone.core.context import Auth, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import root_of
@@ -31,7 +29,7 @@ from parse_clone.core.schema import ClassSchema
 from parse_clone.core.system_classes import new_schema
 from parse_clone.core.values import pointer
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
-from parse_clone.services.livequery.hub import LiveQueryHub, context_of, encode_error
+from parse_clone.services.livequery.hub import LiveQueryHub, context_of, encode_error, encode_frame
 from parse_clone.services.livequery.subscriptions import (
     Audience,
     Connection,
@@ -47,7 +45,7 @@ from parse_clone.services.triggers import (
     TriggerKind,
     run_trigger,
 )
-from parse_clone.services.users.authentication import is_same
+from parse_clone.services.users.authentication import is_allowed_address, is_same
 
 NOT_CONNECTED = 2
 WRONG_KEY = 4
@@ -78,6 +76,9 @@ class LiveQueryClient:
             self._refuse(WRONG_KEY, "Key in request is not valid")
             return
         is_master = "masterKey" in pairs and _presents(keys, "masterKey", pairs["masterKey"])
+        if is_master and not is_allowed_address(self._ip, self._toolbox.settings.master_key_ips):
+            self._refuse(WRONG_KEY, "Key in request is not valid")
+            return
         audience = Audience(session_token, is_master, self._base_url)
         try:
             await self._run_before_connect(audience, installation_id)
@@ -211,14 +212,12 @@ class LiveQueryClient:
         watching = self._watching.pop(request_id, None)
         if watching is not None:
             self._hub.subscriptions.remove(*watching)
+            self._hub.forget(watching[1].audience)
 
     def close(self) -> None:
         """Forget the client and all it watches."""
-        audiences = {self._audience, *(sub.audience for _, sub in self._watching.values())}
         for request_id in list(self._watching):
             self._drop(request_id)
-        for audience in audiences:
-            self._hub.forget(audience)
         if self._id is not None:
             self._id = None
             self._hub.metrics.connections -= 1
@@ -229,12 +228,12 @@ class LiveQueryClient:
         auth = await self._hub.auth_of(audience)
         return replace(context_of(audience, auth), installation_id=installation_id, ip=self._ip)
 
-    def _envelope(self, request_id: int | float) -> bytes:
+    def _envelope(self, request_id: int | float) -> str:
         own: dict[str, Json] = {"clientId": self._id}
         if self._installation_id is not None:
             own["installationId"] = self._installation_id
         own["requestId"] = request_id
-        return orjson.dumps(own)[1:-1]
+        return encode_frame(own)[1:-1]
 
     def _send(self, op: str, request_id: int | float | None = None) -> None:
         frame: dict[str, Json] = {"op": op, "clientId": self._id}
@@ -242,7 +241,7 @@ class LiveQueryClient:
             frame["installationId"] = self._installation_id
         if request_id is not None:
             frame["requestId"] = request_id
-        self._connection.deliver(orjson.dumps(frame))
+        self._connection.deliver(encode_frame(frame))
 
     def _deny(self, error: ParseError, request_id: int | float | None) -> None:
         sanitized = self._toolbox.settings.enable_sanitized_error_response
@@ -264,14 +263,16 @@ def _presents(keys: JsonObject, name: str, secret: str) -> bool:
 
 
 def as_condition(where: Where) -> Condition:
-    """What LiveQuery can match: subqueries and text search match nothing, as clients know it."""
+    """What LiveQuery can match: subqueries and text search match nothing, denied ones neither, as clients
+    know it."""
     match where:
         case AllOf(parts):
             return AllOf(tuple(as_condition(part) for part in parts))
         case AnyOf(parts):
             return AnyOf(tuple(as_condition(part) for part in parts))
         case NoneOf(parts):
-            return NoneOf(tuple(as_condition(part) for part in parts))
+            denied = tuple(as_condition(part) for part in parts)
+            return NOTHING if denied != parts else NoneOf(denied)
         case TextSearch() | InQuery() | Select() | RelatedTo():
             return NOTHING
         case _:

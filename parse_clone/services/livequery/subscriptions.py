@@ -6,6 +6,7 @@ the others are few.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,12 +17,13 @@ from parse_clone.core.comparison import Key, compile_path, equality_key
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.matcher import Matcher, compile_matcher
 from parse_clone.core.query import AllOf, Condition, In
+from parse_clone.core.query_json import where_paths
 
 
 class Connection(Protocol):
     """A client's end of the line."""
 
-    def deliver(self, frame: bytes) -> None:
+    def deliver(self, frame: str) -> None:
         """Hand over a frame without waiting; a client that cannot keep up is disconnected."""
         ...
 
@@ -43,38 +45,45 @@ class Subscription:
     connection: Connection
     request_id: int | float
     audience: Audience
-    envelope: bytes
+    envelope: str
     keys: frozenset[str] | None = None
     watch: frozenset[str] | None = None
 
 
 @dataclass(eq=False)
 class WatchedQuery:
-    """A query with all who watch it, grouped by what they may see."""
+    """A query with all who watch it, grouped by what they may see. `roots`: the fields that it asks about."""
 
     class_name: str
     where: bytes
     condition: Condition
     names_one_object: bool
     matches: Matcher = field(init=False)
+    roots: frozenset[str] = field(init=False)
     audiences: dict[Audience, dict[Subscription, None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.matches = compile_matcher(self.condition)
+        self.roots = frozenset(where_paths(self.condition))
 
 
 def canonical(where: JsonObject) -> bytes:
-    """The text that equal queries share."""
-    return orjson.dumps(where, option=orjson.OPT_SORT_KEYS)
+    """The text that equal queries share. Below the top the order of members counts, as it does in values."""
+    return orjson.dumps(dict(sorted(where.items())))
 
 
 def indexable_part(condition: Condition) -> In | None:
-    """An equality that every match must satisfy, if the query has one."""
+    """The most telling equality that every match must satisfy, if the query has one."""
     parts = condition.parts if isinstance(condition, AllOf) else (condition,)
-    for part in parts:
-        if isinstance(part, In) and part.values and None not in part.values:
-            return part
-    return None
+    equalities = [part for part in parts if isinstance(part, In) and part.values and None not in part.values]
+    return max(equalities, key=_tells, default=None)
+
+
+def _tells(part: In) -> int:
+    """How few objects an equality leaves, at a guess: an id or a pointer fewer than a text or a flag."""
+    if part.path == "objectId" or any(isinstance(value, dict) for value in part.values):
+        return 2
+    return 0 if any(isinstance(value, bool) for value in part.values) else 1
 
 
 class ClassWatch:
@@ -88,33 +97,29 @@ class ClassWatch:
     def add(self, query: WatchedQuery) -> None:
         """Index a query."""
         self.queries[query.where] = query
-        for group in self._groups(query):
-            group[query] = None
-
-    def discard(self, query: WatchedQuery) -> None:
-        """Forget a query."""
-        self.queries.pop(query.where, None)
-        for group in self._groups(query):
-            group.pop(query, None)
-        part = indexable_part(query.condition)
-        if part is not None:
-            self._drop_empty(part.path)
-
-    def _groups(self, query: WatchedQuery) -> Iterator[dict[WatchedQuery, None]]:
         part = indexable_part(query.condition)
         if part is None:
-            yield self._others
+            self._others[query] = None
             return
         values = self._by_value.setdefault(part.path, {})
         for value in part.values:
-            yield values.setdefault(equality_key(value), {})
+            values.setdefault(equality_key(value), {})[query] = None
 
-    def _drop_empty(self, path: str) -> None:
-        values = self._by_value.get(path, {})
-        for key in [key for key, group in values.items() if not group]:
-            del values[key]
+    def discard(self, query: WatchedQuery) -> None:
+        """Forget a query, and every place in the index that is empty without it."""
+        del self.queries[query.where]
+        part = indexable_part(query.condition)
+        if part is None:
+            del self._others[query]
+            return
+        values = self._by_value[part.path]
+        for key in {equality_key(value) for value in part.values}:
+            group = values[key]
+            del group[query]
+            if not group:
+                del values[key]
         if not values:
-            self._by_value.pop(path, None)
+            del self._by_value[part.path]
 
     def candidates(self, states: Iterable[JsonObject]) -> list[WatchedQuery]:
         """The queries that may match one of the states."""
@@ -142,7 +147,7 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._classes: dict[str, ClassWatch] = {}
-        self.count = 0
+        self._audiences: Counter[Audience] = Counter()
 
     def add(
         self, class_name: str, where: JsonObject, condition: Condition, subscription: Subscription
@@ -155,7 +160,7 @@ class Subscriptions:
             query = WatchedQuery(class_name, key, condition, names_one_object(where))
             watch.add(query)
         query.audiences.setdefault(subscription.audience, {})[subscription] = None
-        self.count += 1
+        self._audiences[subscription.audience] += 1
         return query
 
     def remove(self, query: WatchedQuery, subscription: Subscription) -> None:
@@ -164,7 +169,9 @@ class Subscriptions:
         if subscription not in group:
             return
         del group[subscription]
-        self.count -= 1
+        self._audiences[subscription.audience] -= 1
+        if not self._audiences[subscription.audience]:
+            del self._audiences[subscription.audience]
         if not group:
             del query.audiences[subscription.audience]
         watch = self._classes.get(query.class_name)
@@ -181,6 +188,15 @@ class Subscriptions:
         """The queries on the class that may match one of the states."""
         watch = self._classes.get(class_name)
         return [] if watch is None else watch.candidates(states)
+
+    def has_audience(self, audience: Audience) -> bool:
+        """Does anybody with these eyes watch anything?"""
+        return audience in self._audiences
+
+    @property
+    def count(self) -> int:
+        """How many subscriptions there are."""
+        return self._audiences.total()
 
     @property
     def class_count(self) -> int:

@@ -30,20 +30,25 @@ from parse_clone.services.users.sessions import belongs_to
 
 
 async def show_auth_data(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
-    """Let the providers say what readers see of their data; unlinked ones leave no trace."""
-    request = ProviderRequest("login", context.ip, context.auth.is_master, user=context.auth.user)
+    """Let the providers say what readers see of their data."""
     for row in find.rows:
-        if "authData" not in row:
-            continue
-        shown: JsonObject = {}
-        for name, data in stored_auth_data(row).items():
-            provider = toolbox.auth_providers.get(name)
-            shown[name] = data if provider is None else await provider.after_find({**data}, request)
-        if shown:
-            row["authData"] = shown
-        else:
-            del row["authData"]
+        await present_auth_data(toolbox, context, row)
     return find
+
+
+async def present_auth_data(toolbox: Toolbox, context: RequestContext, row: JsonObject) -> None:
+    """Put what the providers show in the place of what is stored; unlinked ones leave no trace."""
+    if "authData" not in row:
+        return
+    request = ProviderRequest("login", context.ip, context.auth.is_master, user=context.auth.user)
+    shown: JsonObject = {}
+    for name, data in stored_auth_data(row).items():
+        provider = toolbox.auth_providers.get(name)
+        shown[name] = data if provider is None else await provider.after_find({**data}, request)
+    if shown:
+        row["authData"] = shown
+    else:
+        del row["authData"]
 
 
 async def show_own_token(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
