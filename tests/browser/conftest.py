@@ -1,0 +1,108 @@
+"""A headless Chromium, the packages that drive it, and a server on each engine for it to talk to.
+
+Where something is missing the tests are skipped with one line; in CI nothing may be missing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import ENGINES, RunningServer, running_server
+
+HERE = Path(__file__).parent
+SCREENSHOTS = HERE.parent.parent / "build" / "screenshots"
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def miss(sentence: str) -> None:
+    """Skip a test that lacks a program; fail where nothing may be skipped."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(sentence, pytrace=False)
+    pytest.skip(sentence)
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """The node program, with the packages of `package-lock.json` installed."""
+    program, npm = shutil.which("node"), shutil.which("npm")
+    if program is None or npm is None:
+        miss("the browser tests need Node")
+    lock = HERE / "package-lock.json"
+    installed = HERE / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        command = [str(npm), "ci", "--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts"]
+        subprocess.run(command, cwd=HERE, check=True)
+        installed.touch()
+    return str(program)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program. As root on Debian it is installed where it is missing."""
+    found = _find_chromium()
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "install", "-y", "-q", "chromium"], check=False, capture_output=True)
+        found = _find_chromium()
+    if found is None:
+        miss("the browser tests need Chromium: apt-get install chromium")
+    return str(found)
+
+
+def _find_chromium() -> str | None:
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine below the server."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def start_server(engine: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., RunningServer]]:
+    """Start a server on a new database with further settings; it runs until the session ends."""
+    uri = request.getfixturevalue("mongo_uri") if engine == "mongo" else ""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> RunningServer:
+            return stack.enter_context(running_server(engine, uri, **options))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def server(start_server: Callable[..., RunningServer]) -> RunningServer:
+    """A server with the settings that tests share; nobody may rely on it being empty."""
+    return start_server()
+
+
+@pytest.fixture
+def run_in_browser(node: str, chromium: str) -> Callable[..., None]:
+    """Run the tests of one `.test.mjs` file, which opens the browser by `browser.mjs`, against a server."""
+
+    def run(file: str, server: RunningServer, **variables: str) -> None:
+        settings = server.settings
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        environment = {
+            **os.environ,
+            "BROWSER": chromium,
+            "SCREENSHOTS": str(SCREENSHOTS),
+            "PARSE_SERVER_URL": server.url,
+            "PARSE_APP_ID": settings.app_id,
+            "PARSE_JAVASCRIPT_KEY": settings.javascript_key or "",
+            "PARSE_MASTER_KEY": settings.master_key,
+            **variables,
+        }
+        command = [node, "--test", "--test-reporter=spec", str(HERE / file)]
+        ended = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=110)
+        assert ended.returncode == 0, ended.stdout[-8000:] + ended.stderr[-2000:]
+
+    return run
