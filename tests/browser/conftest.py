@@ -102,7 +102,7 @@ def run_in_browser(node: str, chromium: str) -> Callable[..., None]:
             **variables,
         }
         command = [node, "--test", "--test-reporter=spec", str(HERE / file)]
-        ended = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=110)
+        ended = subprocess.run(command, env=environment, timeout=110, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stdout[-8000:] + ended.stderr[-2000:]
 
     return run
