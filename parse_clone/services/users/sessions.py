@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from parse_clone.core.json_types import JsonObject
-from parse_clone.core.query import Condition, In, Page, all_of
+from parse_clone.core.query import Condition, In, NotIn, Page, all_of
 from parse_clone.core.schema import ClassSchema
 from parse_clone.core.system_classes import new_schema
 from parse_clone.core.values import date_value, encode_date, pointer
@@ -53,12 +53,13 @@ async def open_session(
     is_first: bool = False,
 ) -> JsonObject:
     """Create a session and return it whole; it takes the place of the user's session on that installation."""
-    if installation_id is not None and not is_first:
-        await close_sessions(toolbox, user_id, In("installationId", (installation_id,)))
     session = new_session(toolbox, user_id, created_with, installation_id)
     await toolbox.storage.insert(await session_class(toolbox), [session])
-    if toolbox.changes.wants("_Session"):
+    if toolbox.changes.wants("_Session"):  # while the user's older session may still hear of it
         await toolbox.changes.announce(ObjectChange("_Session", None, session))
+    if installation_id is not None and not is_first:
+        older = NotIn("objectId", (session["objectId"],))
+        await close_sessions(toolbox, user_id, In("installationId", (installation_id,)), older)
     return session
 
 
