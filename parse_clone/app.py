@@ -223,16 +223,22 @@ def open_storage(settings: Settings) -> Storage:
         return SqliteStorage(":memory:" if path is None else str(path))
     from parse_clone.adapters.storage.mongo.storage import MongoStorage
 
+    return MongoStorage(
+        settings.database_uri, prefix=settings.collection_prefix, **driver_options(settings)
+    )
+
+
+def driver_options(settings: Settings) -> dict[str, Any]:
+    """The chosen options of MongoDB's driver."""
     options = settings.database_options
-    driver_options: dict[str, Any] = {
+    given = {
         "maxPoolSize": options.max_pool_size,
         "minPoolSize": options.min_pool_size,
         "maxStalenessSeconds": options.max_staleness_seconds,
         "readPreference": options.read_preference,
         "retryWrites": options.retry_writes,
     }
-    chosen = {name: value for name, value in driver_options.items() if value is not None}
-    return MongoStorage(settings.database_uri, prefix=settings.collection_prefix, **chosen)
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def open_files(settings: Settings) -> FileStore:
@@ -242,8 +248,12 @@ def open_files(settings: Settings) -> FileStore:
     url = settings.files_url or "database:"
     if url.startswith("file://"):
         return LocalFiles(Path(unquote(url.removeprefix("file://"))))
-    path = settings.database_path
-    return LocalFiles.in_memory_of_the_process() if path is None else LocalFiles(path.parent / "files")
+    if settings.is_embedded:
+        path = settings.database_path
+        return LocalFiles.in_memory_of_the_process() if path is None else LocalFiles(path.parent / "files")
+    from parse_clone.adapters.files.gridfs import GridFsFiles
+
+    return GridFsFiles(settings.database_uri, **driver_options(settings))
 
 
 def keyword_denylist(settings: Settings) -> KeywordDenylist:

@@ -172,7 +172,7 @@ async def run_before_save(toolbox: Toolbox, context: RequestContext, upload: Upl
     if not upload.is_stream:
         event.content = b"".join([piece async for piece in upload.content])
         event.size = len(event.content)
-    await run_file_hook(toolbox, event, ErrorCode.FILE_SAVE_ERROR)
+    await run_trigger(toolbox, event)
     return event
 
 
@@ -189,17 +189,7 @@ async def run_after_save(
         size=before.size,
         is_stream=before.is_stream,
     )
-    await run_file_hook(toolbox, after, ErrorCode.FILE_SAVE_ERROR)
-
-
-async def run_file_hook(toolbox: Toolbox, event: FileEvent, code: int) -> None:
-    """Run a hook; what it did not refuse with a code of its own has that of the moment."""
-    try:
-        await run_trigger(toolbox, event)
-    except ParseError as error:
-        if error.__cause__ is None or isinstance(error.__cause__, ParseError):
-            raise
-        raise ParseError(code, error.message, detail=error.detail) from error
+    await run_trigger(toolbox, after)
 
 
 async def delete_file(toolbox: Toolbox, context: RequestContext, name: str) -> None:
@@ -211,14 +201,14 @@ async def delete_file(toolbox: Toolbox, context: RequestContext, name: str) -> N
         url = await files.location(name) if is_stored_name(name) else None
         file: JsonObject = {"name": name, "url": url or file_url(toolbox, context, name)}
         before = FileEvent(TriggerKind.BEFORE_DELETE, FILE, context, file=file)
-        await run_file_hook(toolbox, before, ErrorCode.FILE_DELETE_ERROR)
+        await run_trigger(toolbox, before)
         if not (is_stored_name(name) and await files.delete(name)):
             raise ParseError(ErrorCode.FILE_DELETE_ERROR, "FileNotFound")
     except OSError as failure:
         log.error("a file could not be deleted", name=name, exc_info=failure)
         raise ParseError(ErrorCode.FILE_DELETE_ERROR, "Could not delete file.") from failure
     after = FileEvent(TriggerKind.AFTER_DELETE, FILE, context, file=file)
-    await run_file_hook(toolbox, after, ErrorCode.FILE_DELETE_ERROR)
+    await run_trigger(toolbox, after)
 
 
 # --- Download --------------------------------------------------------------------------------------------
