@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from croniter import croniter
 
+from parse_clone.core.json_types import JsonObject
 from parse_clone.core.schema import ClassSchema
 from parse_clone.core.system_classes import new_schema
 from parse_clone.core.values import date_value, encode_date
@@ -74,7 +75,7 @@ async def claim(toolbox: Toolbox, job_name: str, occurrence: datetime) -> bool:
     """Is this process the one that runs the occurrence? The unique request id lets exactly one win."""
     schema: ClassSchema = await toolbox.catalog.get("_Idempotency") or new_schema("_Idempotency")
     now = encode_date(toolbox.clock.now())
-    row = {
+    row: JsonObject = {
         "objectId": toolbox.ids.object_id(),
         "createdAt": now,
         "updatedAt": now,
