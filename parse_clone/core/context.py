@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from parse_clone.core.json_types import JsonObject
+from parse_clone.immutable import immutable
 
 
 class Privilege(Enum):
@@ -18,7 +19,7 @@ class Privilege(Enum):
     MAINTENANCE = "maintenance"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Credentials:
     """What a request presents, undecided. All texts are as the client sent them."""
 
@@ -30,7 +31,7 @@ class Credentials:
     ip: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Auth:
     """An authenticated caller. `user` is its `_User` object as REST JSON without secrets; `roles` are the
     names of all its roles, inherited ones included."""
@@ -74,7 +75,7 @@ NOBODY = Auth()
 MASTER = Auth(privilege=Privilege.MASTER)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class RequestContext:
     """One request's caller and surroundings, handed down through every floor.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
 from parse_clone.core.acl import normalize_acl
@@ -20,56 +19,57 @@ from parse_clone.core.values import (
     relation,
 )
 from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Set:
     """Store a value (REST JSON)."""
 
     value: Json
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Delete:
     """Remove the field."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Increment:
     """Add a number; a missing field counts as 0."""
 
     amount: int | float
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Add:
     """Append all objects to the array."""
 
     objects: tuple[Json, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class AddUnique:
     """Append those objects that the array does not hold."""
 
     objects: tuple[Json, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Remove:
     """Remove all elements equal to one of the objects."""
 
     objects: tuple[Json, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class SetOnInsert:
     """Store a value on create; do nothing on update."""
 
     value: Json
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class ChangeRelation:
     """Link and unlink objects of `class_name` (ids) through the field's join table."""
 

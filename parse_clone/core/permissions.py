@@ -7,7 +7,6 @@ what a caller may name in a query and which members of a row it sees. Privileged
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from parse_clone.core.class_permissions import (
@@ -25,6 +24,7 @@ from parse_clone.core.schema import ClassSchema
 from parse_clone.core.system_classes import MASTER_ONLY_CLASSES
 from parse_clone.core.values import pointer
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
+from parse_clone.immutable import immutable
 
 ObjectOperation: TypeAlias = Literal["find", "get", "count", "create", "update", "delete"]
 
@@ -163,7 +163,7 @@ def check_query_paths(
                 raise permission_denied(f"This user is not allowed to {verb} {path} on class {schema.name}")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class FieldView:
     """What one caller sees of the rows of one class.
 

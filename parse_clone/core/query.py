@@ -10,10 +10,11 @@ To add an operator: a class here, its line in `query_json.py`, then mypy names m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.immutable import immutable
 
 Node = TypeVar("Node", covariant=True)
 
@@ -21,21 +22,21 @@ Node = TypeVar("Node", covariant=True)
 # --- Logic -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class AllOf(Generic[Node]):
     """Every part matches. No parts: matches everything."""
 
     parts: tuple[Node, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class AnyOf(Generic[Node]):
     """At least one part matches. No parts: matches nothing."""
 
     parts: tuple[Node, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class NoneOf(Generic[Node]):
     """No part matches."""
 
@@ -45,7 +46,7 @@ class NoneOf(Generic[Node]):
 # --- Values ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class In:
     """`$eq` (one value), `$in`: the value, or an element of the array, equals one of `values`.
     A null among the values matches missing and null."""
@@ -54,7 +55,7 @@ class In:
     values: tuple[Json, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class NotIn:
     """`$ne` (one value), `$nin`: the exact negation of `In`; so missing matches unless null is listed."""
 
@@ -62,7 +63,7 @@ class NotIn:
     values: tuple[Json, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Compare:
     """`$lt`, `$lte`, `$gt`, `$gte`: same-type comparison, strings by code point, any element of an array.
     Missing, null and values of another type never match. `value` is a number, text, boolean or Date JSON."""
@@ -72,7 +73,7 @@ class Compare:
     value: Json
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Exists:
     """`$exists`: present (a stored null counts) or absent."""
 
@@ -80,7 +81,7 @@ class Exists:
     present: bool
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class ContainsAll:
     """`$all`: the array holds every value (a scalar field counts as an array of one). Empty: nothing."""
 
@@ -88,7 +89,7 @@ class ContainsAll:
     values: tuple[Json, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class ContainsAllPrefixes:
     """`$all` of starts-with expressions: for each prefix some element of the array begins with it."""
 
@@ -96,7 +97,7 @@ class ContainsAllPrefixes:
     prefixes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class ContainedBy:
     """`$containedBy`: every element of the array is among `values`; missing and empty arrays match."""
 
@@ -104,7 +105,7 @@ class ContainedBy:
     values: tuple[Json, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Regex:
     """`$regex`: unanchored search in the text or in any element of an array. `flags` is a subset of "imsux".
     `pattern` is PCRE as the client sent it (`\\Q...\\E` included)."""
@@ -114,7 +115,7 @@ class Regex:
     flags: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class TextSearch:
     """`$text`: full-text search, where the engine has it."""
 
@@ -128,7 +129,7 @@ class TextSearch:
 # --- Places ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class GeoPoint:
     """Degrees."""
 
@@ -136,7 +137,7 @@ class GeoPoint:
     longitude: float
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Near:
     """`$nearSphere`: has the point field; within `max_distance` radians if given; an engine sorts by distance
     unless the page names an order."""
@@ -146,7 +147,7 @@ class Near:
     max_distance: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class WithinBox:
     """`$within.$box`: planar rectangle, edges included, does not wrap the date line."""
 
@@ -155,7 +156,7 @@ class WithinBox:
     northeast: GeoPoint
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class WithinPolygon:
     """`$geoWithin.$polygon`: planar polygon over a point field."""
 
@@ -163,7 +164,7 @@ class WithinPolygon:
     ring: tuple[GeoPoint, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class WithinSphere:
     """`$geoWithin.$centerSphere`: within `radius` radians of the point."""
 
@@ -172,7 +173,7 @@ class WithinSphere:
     radius: float
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class PolygonContains:
     """`$geoIntersects.$point`: the polygon field contains the point."""
 
@@ -183,14 +184,14 @@ class PolygonContains:
 # --- Rights ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class ReadableBy:
     """The object has no ACL, or its ACL grants one of the principals (`*`, a user id, `role:Name`) read."""
 
     principals: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class WritableBy:
     """The same for write."""
 
@@ -200,7 +201,7 @@ class WritableBy:
 # --- Subqueries: only in a Where -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class InQuery:
     """`$inQuery` / `$notInQuery` (negated): the pointer (or an element of an array of pointers) points to a
     row that the subquery finds."""
@@ -212,7 +213,7 @@ class InQuery:
     redirect_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Select:
     """`$select` / `$dontSelect` (negated): the value occurs among `key` of the subquery's rows."""
 
@@ -224,7 +225,7 @@ class Select:
     redirect_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class RelatedTo:
     """`$relatedTo`: members of the relation `key` of one owning object."""
 
@@ -290,7 +291,7 @@ def leaves(where: Where) -> Iterator[Leaf | Subquery]:
 # --- Page ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class SortKey:
     """One key of an order. Missing and null come first ascending, last descending."""
 
@@ -298,7 +299,7 @@ class SortKey:
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Page:
     """Which part of the matches, in which order, with which fields.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 import orjson
@@ -42,6 +42,7 @@ from parse_clone.core.query_operators import (
 from parse_clone.core.schema import ClassSchema
 from parse_clone.core.system_classes import ACL_COLUMNS, is_internal_query_key
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
+from parse_clone.immutable import immutable
 
 
 def decode_where(
@@ -213,7 +214,7 @@ def _check_sortable(path: str, class_name: str) -> None:
 # --- Parameters ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class FindParameters:
     """What a find asks for, besides the meaning of `where` and `order`, which the class's schema decides.
 

@@ -6,7 +6,6 @@ A table at the end names every operator; what is not in it is refused. `query_js
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -50,6 +49,7 @@ from parse_clone.core.values import (
     pointer,
 )
 from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.immutable import immutable
 
 
 def invalid_query(text: str) -> ParseError:
@@ -79,7 +79,7 @@ _DATES_AS_TEXT = frozenset(
 _LONGEST_QUOTE = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class QueryField:
     """What a constraint is about. `type` is None for unknown fields and for dotted paths."""
 

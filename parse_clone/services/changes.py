@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from parse_clone.core.json_types import JsonObject
+from parse_clone.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class ObjectChange:
     """One write: `before` is None for a create, `after` is None for a delete. Full stored objects, shared:
     a listener copies what it wants to change."""

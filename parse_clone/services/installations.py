@@ -15,6 +15,7 @@ from parse_clone.core.operations import Delete, Operation, Set
 from parse_clone.core.permissions import row_condition
 from parse_clone.core.query import WHOLE, AnyOf, Condition, In, NotIn, all_of, object_id_is
 from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.immutable import immutable
 from parse_clone.services.objects.save import (
     announce,
     authorize_save,
@@ -53,7 +54,7 @@ class Place:
     shared: str = "deviceToken"
 
 
-@dataclass(frozen=True)
+@immutable(slots=False)
 class InstallationSave(Save):
     """A save of an installation, with its place among those that exist."""
 

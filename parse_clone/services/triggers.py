@@ -221,7 +221,7 @@ class TriggerRegistry:
     """The tables of hooks, functions and jobs. Exact names only: a client's text is never an attribute."""
 
     def __init__(self) -> None:
-        self._handlers: dict[tuple[TriggerKind, str], Handler] = {}
+        self._handlers: dict[str, dict[TriggerKind, Handler]] = {}  # by class: most have none
         self.functions: dict[str, FunctionHandler] = {}
         self.jobs: dict[str, JobHandler] = {}
         self.webhook_functions: set[str] = set()  # which of them live behind a URL
@@ -231,19 +231,20 @@ class TriggerRegistry:
 
     def set(self, kind: TriggerKind, class_name: str, handler: Handler) -> None:
         """Register a hook; the last one wins."""
-        self._handlers[kind, class_name] = handler
+        self._handlers.setdefault(class_name, {})[kind] = handler
 
     def remove(self, kind: TriggerKind, class_name: str) -> None:
         """Forget a hook."""
-        self._handlers.pop((kind, class_name), None)
+        self._handlers.get(class_name, {}).pop(kind, None)
 
     def get(self, kind: TriggerKind, class_name: str) -> Handler | None:
         """The hook of a moment and a class."""
-        return self._handlers.get((kind, class_name))
+        return self._handlers.get(class_name, {}).get(kind)
 
     def has(self, class_name: str, *kinds: TriggerKind) -> bool:
         """Does the class have a hook of one of these kinds?"""
-        return any((kind, class_name) in self._handlers for kind in kinds)
+        handlers = self._handlers.get(class_name)
+        return handlers is not None and any(kind in handlers for kind in kinds)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -4,18 +4,19 @@ its bodies by itself sends its visits through the same gates."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from parse_clone.api.rest.middleware.rate_limit import RateLimiter
 from parse_clone.api.rest.middleware.route_allow_list import RouteAllowList
 from parse_clone.api.rest.request import Caller, Receive, Scope
 from parse_clone.api.rest.responses import Headers
 from parse_clone.core.context import Auth, Privilege, RequestContext
+from parse_clone.immutable import immutable
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.users.authentication import authenticate, authenticate_session
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Visit:
     """A request on its way in: what is known before its body is read."""
 
@@ -34,7 +35,7 @@ class Visit:
         return "/" + "/".join(self.segments)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Entrance:
     """The gates of one server."""
 

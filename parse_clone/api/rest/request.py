@@ -21,6 +21,7 @@ from parse_clone.core.context import Auth, Credentials, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.networks import Networks, parse_address
 from parse_clone.errors import ErrorCode, ParseError, Unauthorized
+from parse_clone.immutable import immutable
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.users.authentication import is_same
 from parse_clone.settings import Settings
@@ -29,7 +30,7 @@ Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Request:
     """What a route is given. `body` is decoded JSON without the keys of the caller."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
 from zlib import crc32
@@ -12,6 +11,7 @@ import orjson
 
 from parse_clone.core.json_types import JsonObject
 from parse_clone.errors import ErrorCode, ParseError, Unauthorized, permission_denied
+from parse_clone.immutable import immutable
 from parse_clone.services.files import Download
 from parse_clone.services.objects.requests import FindAnswer, SaveAnswer
 from parse_clone.services.triggers import FunctionAnswer
@@ -23,7 +23,7 @@ TEXT = b"text/plain; charset=utf-8"
 HTML = b"text/html; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Answer:
     """One HTTP answer. The body is bytes already: a batch puts it into its own."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from parse_clone.core.json_types import JsonObject
+from parse_clone.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class FindRequest:
     """A query in wire form. `parameters` holds `where`, `limit`, `order`, ... as the client sent them, values
     already JSON-decoded where they came as text. With `object_id` it is a get of one object. `purpose` tells
@@ -28,7 +29,7 @@ class FindRequest:
         return self.object_id is not None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class FindAnswer:
     """`results` as the caller may see them. A get answers exactly one. `encoded` holds the rows as JSON text
     instead, when nobody needed to look into them; then `results` is empty."""
@@ -39,7 +40,7 @@ class FindAnswer:
     plan: object = None  # the engine's explanation, if it was asked for one
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class SaveRequest:
     """Create (`object_id` None) or update; `body` is the wire JSON with its `__op`s. `expected` are values
     that the stored object must have when it is written: 251 if it has others."""
@@ -50,7 +51,7 @@ class SaveRequest:
     expected: JsonObject = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class SaveAnswer:
     """`body` is what the client reads. `created` tells 201 with a Location from 200; `location` is the path
     below the mount (`/classes/Patient/x`)."""
@@ -60,7 +61,7 @@ class SaveAnswer:
     location: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class DeleteRequest:
     class_name: str
     object_id: str

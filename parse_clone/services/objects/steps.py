@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias, TypeVar
 
 from parse_clone.core.context import RequestContext
@@ -12,6 +12,7 @@ from parse_clone.core.operations import Operation
 from parse_clone.core.query import EVERYTHING, Condition, SortKey, Where
 from parse_clone.core.query_json import FindParameters
 from parse_clone.core.schema import ClassSchema
+from parse_clone.immutable import immutable
 from parse_clone.services.objects.requests import FindAnswer, FindRequest, SaveAnswer
 from parse_clone.services.toolbox import Toolbox
 
@@ -19,7 +20,7 @@ Finder: TypeAlias = Callable[[Toolbox, RequestContext, FindRequest], Awaitable[F
 """The entrance for queries of every class: handed to the steps, which are below it."""
 
 
-@dataclass(frozen=True)
+@immutable(slots=False)
 class Find:
     """A query on its way. `run` answers the further queries that it needs: subqueries and includes.
 
@@ -45,7 +46,7 @@ class Find:
     answer: FindAnswer | None = None
 
 
-@dataclass(frozen=True)
+@immutable(slots=False)
 class Save:
     """A save on its way. System classes with more to remember derive from it.
 
@@ -71,7 +72,7 @@ class Save:
     answer: SaveAnswer | None = None
 
 
-@dataclass(frozen=True)
+@immutable(slots=False)
 class Deletion:
     """A delete on its way. `original` is loaded where a hook, a listener or a rule will look at it."""
 

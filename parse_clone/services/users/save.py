@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 from parse_clone.core.acl import default_user_acl, with_own_access
 from parse_clone.core.context import RequestContext
@@ -17,6 +17,7 @@ from parse_clone.core.matcher import matches
 from parse_clone.core.operations import Delete, Operation, Set, apply_operations
 from parse_clone.core.query import In, NotIn, Page, all_of
 from parse_clone.errors import DuplicateValue, ErrorCode, ParseError, object_not_found, permission_denied
+from parse_clone.immutable import immutable
 from parse_clone.services.objects.delete import (
     announce_deletion,
     authorize_delete,
@@ -67,7 +68,7 @@ INTERNAL_CALL = "cloud"
 """The installation id of calls made inside of the server: they open no sessions."""
 
 
-@dataclass(frozen=True)
+@immutable(slots=False)
 class UserSave(Save):
     """A save of a user. `auth_data` is what the client sent, decoded; `silent` are the fields that rules of
     this module changed, which the answer does not mention; `must_verify`: no session before the address is

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from parse_clone.api.rest.middleware.rate_limit import RateLimiter
@@ -20,6 +20,7 @@ from parse_clone.api.rest.router import Found, Route, Router, run_route
 from parse_clone.core.context import NOBODY, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.immutable import immutable
 from parse_clone.services.changes import HeldBack
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.settings import Settings
@@ -28,7 +29,7 @@ ATTEMPTS = 6
 """How often a transaction is tried while other writers are in its way."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Part:
     """One request of a batch, and the route that answers it."""
 
