@@ -57,9 +57,17 @@ def mongo_server() -> Iterator[str]:
     if given:
         yield given.rstrip("/")
         return
+    with mongo_stand_in() as uri:
+        yield uri
+
+
+@contextmanager
+def mongo_stand_in(*options: str) -> Iterator[str]:
+    """The URI of the stand-in for MongoDB, started with these options."""
     port = free_port()
     program = Path(sys.executable).with_name("secantusd-py")
-    command = [str(program), "--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
+    place = ["--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
+    command = [str(program), *place, *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for_port(port)
