@@ -40,7 +40,8 @@ def register_accounts(cloud: Cloud, template: Template, audit: Audit) -> None:
             elif field in user.dirty_keys:
                 user.revert(field)
         if request.original is None:
-            user.acl = user_acl(str(user.id))
+            own_team = team_role(str(user.id)) if template.profile is None else None
+            user.acl = user_acl(str(user.id), own_team)
         elif "ACL" in user.dirty_keys and not is_server(request):
             user.revert("ACL")
 
@@ -137,7 +138,7 @@ async def show_provider(client: Client, template: Template, user_id: str) -> Non
 
 
 async def change_role(request: FunctionRequest, audit: Audit, template: Template, action: str) -> None:
-    """Give or take one of the roles that need no application."""
+    """Give or take one of the roles that need no application; staff are no patients."""
     check_admin(request)
     user_id, role = asked_id(request, "user"), request.params.get("role")
     if role not in GRANTED:
@@ -146,6 +147,7 @@ async def change_role(request: FunctionRequest, audit: Audit, template: Template
     await audit.note(request, action, "_Role", role, {"user": user_id})
     if action == "grantRole":
         await client.add_to_role(role, user_id)
+        await client.remove_from_role(PATIENT_ROLE, user_id)
     else:
         await client.remove_from_role(role, user_id)
 

@@ -21,7 +21,7 @@ from cloud_code.clinic_functions import register_functions
 from cloud_code.lifecycle import follow, is_published
 from cloud_code.messages import follow_message
 from cloud_code.notices import notify, register_notices
-from cloud_code.profiles import follow_profile, introduce
+from cloud_code.profiles import check_single, follow_profile, introduce
 from cloud_code.rules import Kind, Record, Template
 from cloud_code.templates import EXPORTS, TEMPLATES
 from cloud_code.versions import keep_former
@@ -99,6 +99,8 @@ async def follow_own_rules(write: Write) -> None:
         await follow_message(write)
     elif template.profile is not None and name == template.profile.class_name:
         await follow_profile(write)
+    elif name == template.provider_class:
+        await check_single(write)
     elif name == template.access_log:
         if not write.is_new:
             raise invalid("An access log keeps its entries.")

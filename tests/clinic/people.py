@@ -80,14 +80,21 @@ def open_clinic(engine: str, mongo_uri: str, template: str, **options: Any) -> I
     with running_server(
         engine, mongo_uri, prepare, register=register, allow_client_class_creation=False, **options
     ) as server:
-        yield populate(server, TEMPLATES[template])
+        callers: list[Caller] = []
+        try:
+            yield populate(server, TEMPLATES[template], callers)
+        finally:
+            for caller in callers:
+                caller.close()
 
 
-def populate(server: RunningServer, template: Template) -> Clinic:
+def populate(server: RunningServer, template: Template, callers: list[Caller]) -> Clinic:
     """Let people sign up, and get their roles and care teams the way the application says."""
     master, visitor = Caller(server, master=True), Caller(server)
+    callers += [master, visitor]
     claim = {template.user_role_field: "admin"} if template.user_role_field else {}
     people = {name: sign_up(server, visitor, name, claim) for name in NAMES}
+    callers += [person.caller for person in people.values()]
     clinic = Clinic(server, template, master, visitor, people)
     clinic.call(master, "grantRole", user=people["admin"].id, role="admin")
     clinic.call(master, "grantRole", user=people["auditor"].id, role="auditor")

@@ -15,6 +15,7 @@ class Caller:
 
     def __init__(self, server: RunningServer, session: str = "", *, master: bool = False) -> None:
         self.server = server
+        self.session = session
         headers = {"X-Parse-Application-Id": APP_ID, "X-Parse-REST-API-Key": REST_KEY}
         if session:
             headers["X-Parse-Session-Token"] = session

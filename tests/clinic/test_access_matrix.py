@@ -1,0 +1,83 @@
+"""The matrix: everybody tries everything with an object of the first patient, through every door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clinic.doors import OPERATIONS, Door, SdkDoor, by_batch, by_rest
+from tests.clinic.expectations import MATRIX
+from tests.clinic.people import NAMES, Clinic
+from tests.clinic.records import change_of, create, new_body
+
+ACTORS = ("anonymous", *NAMES)
+DOORS = ("rest", "batch", "sdk")
+
+
+@pytest.fixture(params=DOORS)
+def door(request: pytest.FixtureRequest, clinic: Clinic) -> Iterator[Door]:
+    """A way to ask the server."""
+    if request.param == "sdk":
+        sdk = SdkDoor(request.getfixturevalue("node"), clinic.visitor)
+        yield sdk
+        sdk.close()
+    else:
+        yield {"rest": by_rest, "batch": by_batch}[request.param]
+
+
+@pytest.mark.parametrize("clinic", MATRIX, indirect=True)
+def test_everybody_may_do_what_the_table_says_and_nothing_else(clinic: Clinic, door: Door) -> None:
+    expected = MATRIX[clinic.template.name]
+    observed = {name: observe(clinic, door, name) for name in expected}
+    assert observed == expected
+
+
+def observe(clinic: Clinic, door: Door, class_name: str) -> dict[str, str]:
+    """Try everything; who succeeded in what."""
+    rights = {actor: attempts(clinic, door, class_name, actor) for actor in ACTORS}
+    return {actor: letters for actor, letters in rights.items() if letters}
+
+
+def attempts(clinic: Clinic, door: Door, class_name: str, actor: str) -> str:
+    """What one caller succeeds in, with an object of his own test."""
+    caller = clinic.visitor if actor == "anonymous" else clinic.people[actor].caller
+    person = clinic.people.get(actor, clinic.patient)
+    target = object_of(clinic, class_name)
+    found = ""
+    for letter, op in OPERATIONS.items():
+        if class_name == "_User" and op in ("create", "delete"):
+            continue  # everybody signs up; nobody but oneself closes an account
+        body = new_body(clinic, class_name, person) if op == "create" else change_of(clinic, class_name)
+        if door(caller, op, class_name, target, body if op in ("create", "update") else {}):
+            found += letter
+    return found
+
+
+def object_of(clinic: Clinic, class_name: str) -> str:
+    """An object of the first patient, new where it can be."""
+    profile = clinic.template.profile
+    if profile is not None and class_name == profile.class_name:
+        return clinic.subject(clinic.patient)
+    if class_name == clinic.template.provider_class:
+        assert clinic.provider.profile is not None
+        return clinic.provider.profile["objectId"]
+    if class_name == "_User":
+        return clinic.patient.id
+    if class_name == "RecordVersion":
+        result = create(clinic, "LabResult")
+        clinic.provider.caller.put(f"/classes/LabResult/{result}", {"units": "g/l"})
+        return found_by_master(clinic, class_name, {"entityId": result})
+    if class_name == "Notification":
+        result = create(clinic, "LabResult")
+        clinic.provider.caller.put(f"/classes/LabResult/{result}", {"status": "final"})
+        return found_by_master(clinic, class_name, {"entityId": result})
+    if class_name == "AuditLog":
+        return found_by_master(clinic, class_name, {})
+    return create(clinic, class_name)
+
+
+def found_by_master(clinic: Clinic, class_name: str, where: dict[str, str]) -> str:
+    """The id of an object that the server made."""
+    found = clinic.master.get(f"/classes/{class_name}", where=where, limit=1)["results"]
+    return str(found[0]["objectId"])
