@@ -46,8 +46,8 @@ class Client:
 
     @property
     def work(self) -> UnitOfWork:
-        """The storage and the feed that this client writes to: its request's transaction, if there is one."""
-        return UnitOfWork(self._toolbox.storage, self._toolbox.changes)
+        """Where this client writes to: its request's transaction, if there is one."""
+        return UnitOfWork(self._toolbox.storage, self._toolbox.changes, self._toolbox.caches)
 
     def query(self, class_name: str) -> Query:
         """Begin a query."""

@@ -133,7 +133,7 @@ def caller_of(toolbox: Toolbox, event: TriggerEvent) -> dict[str, Any]:
 def client_of(toolbox: Toolbox, context: RequestContext, work: UnitOfWork | None) -> Client:
     """A client with the caller's rights, in the request's transaction."""
     if work is not None:
-        toolbox = replace(toolbox, storage=work.storage, changes=work.changes)
+        toolbox = replace(toolbox, storage=work.storage, changes=work.changes, caches=work.caches)
     return Client(toolbox, context)
 
 

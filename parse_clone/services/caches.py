@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from parse_clone.core.json_types import JsonObject
 
@@ -17,7 +17,7 @@ class TimedCache(Generic[Value]):
 
     `drops` counts what was forgotten. Whoever reads the database to fill the cache notes it before, and hands
     it to `put`: a value read before a drop may be the outdated one, and is not stored. Entries of one `group`
-    are forgotten together.
+    are forgotten together. While paused it stores nothing.
     """
 
     def __init__(self, ttl: float, max_size: int) -> None:
@@ -26,6 +26,7 @@ class TimedCache(Generic[Value]):
         self._entries: OrderedDict[str, tuple[float, Value, str]] = OrderedDict()
         self._groups: dict[str, set[str]] = {}
         self.drops = 0
+        self.is_paused = False
 
     def get(self, key: str) -> Value | None:
         """The value, or None if it is absent or too old."""
@@ -39,7 +40,7 @@ class TimedCache(Generic[Value]):
 
     def put(self, key: str, value: Value, drops: int | None = None, group: str = "") -> None:
         """Store a value, unless something was dropped since `drops` was noted."""
-        if drops is not None and drops != self.drops:
+        if self.is_paused or (drops is not None and drops != self.drops):
             return
         self._forget(key)
         self._entries[key] = (time.monotonic() + self._ttl, value, group)
@@ -82,6 +83,7 @@ class Caches:
     """
 
     def __init__(self, ttl: float, max_size: int) -> None:
+        self._size = ttl, max_size
         self.sessions: TimedCache[tuple[JsonObject, JsonObject]] = TimedCache(ttl, max_size)
         self.roles: TimedCache[tuple[str, ...]] = TimedCache(ttl, max_size)
         self.config: TimedCache[JsonObject] = TimedCache(ttl, 1)
@@ -93,27 +95,32 @@ class Caches:
 
     async def invalidate_user(self, user_id: str) -> None:
         """A user, or what he may do, has changed: his sessions and his roles."""
-        await self._invalidate(f"user {user_id}")
+        await self.invalidate(f"user {user_id}")
 
     async def invalidate_roles(self) -> None:
         """Some role has changed."""
-        await self._invalidate("roles")
+        await self.invalidate("roles")
 
     async def invalidate_config(self) -> None:
         """The global config has changed."""
-        await self._invalidate("config")
+        await self.invalidate("config")
 
     async def invalidate_hooks(self) -> None:
         """The webhooks have changed: nothing is remembered here, but other processes have them in a table."""
-        await self._invalidate("hooks")
+        await self.invalidate("hooks")
 
-    async def _invalidate(self, message: str) -> None:
+    async def invalidate_all(self) -> None:
+        """Users, roles or sessions have changed, nobody knows which."""
+        await self.invalidate("all")
+
+    async def invalidate(self, message: str) -> None:
+        """Forget what a message names, and tell the listeners."""
         self.forget(message)
         for listener in self._listeners:
             await listener(message)
 
     def forget(self, message: str) -> None:
-        """Forget what an invalidation names: `user <id>`, `roles` or `config`."""
+        """Forget what an invalidation names: `user <id>`, `roles`, `config` or `all`."""
         subject, _, name = message.partition(" ")
         match subject:
             case "user":
@@ -122,6 +129,8 @@ class Caches:
                 self.roles.clear()
             case "config":
                 self.config.clear()
+            case "all":
+                self.clear()
 
     def drop_user(self, user_id: str) -> None:
         """Forget what is known about a user: his sessions and his roles."""
@@ -130,6 +139,37 @@ class Caches:
 
     def clear(self) -> None:
         """Forget everything."""
-        self.sessions.clear()
-        self.roles.clear()
-        self.config.clear()
+        for cache in self._all():
+            cache.clear()
+
+    def pause(self, paused: bool) -> None:
+        """Remember nothing as long as nobody could say what is outdated: other processes are out of reach."""
+        for cache in self._all():
+            cache.is_paused = paused
+        self.clear()
+
+    def _all(self) -> tuple[TimedCache[Any], ...]:
+        return self.sessions, self.roles, self.config
+
+    def held_back(self) -> HeldBackCaches:
+        """The caches of a transaction: what is read there stays there, and nobody is told before the commit."""
+        return HeldBackCaches(self, *self._size)
+
+
+class HeldBackCaches(Caches):
+    """The caches inside of a transaction: keep invalidations until `release`."""
+
+    def __init__(self, outside: Caches, ttl: float, max_size: int) -> None:
+        super().__init__(ttl, max_size)
+        self._outside = outside
+        self._held: dict[str, None] = {}
+
+    async def invalidate(self, message: str) -> None:
+        """Forget within the transaction only, for now."""
+        self.forget(message)
+        self._held[message] = None
+
+    async def release(self) -> None:
+        """Forget, and tell, after the commit."""
+        for message in self._held:
+            await self._outside.invalidate(message)

@@ -22,5 +22,5 @@ async def call_function(
     handler = toolbox.triggers.functions.get(name)
     if handler is None:
         raise ParseError(ErrorCode.SCRIPT_FAILED, f'Invalid function: "{name}"')
-    work = UnitOfWork(toolbox.storage, toolbox.changes)
+    work = UnitOfWork(toolbox.storage, toolbox.changes, toolbox.caches)
     return await handler(FunctionCall(name, params, context, work, dict(files or {})))

@@ -81,7 +81,7 @@ async def delete_schema(toolbox: Toolbox, context: RequestContext, class_name: s
             f"Class {class_name} is not empty, contains {rows} objects, cannot drop schema.",
         )
     await toolbox.catalog.apply(toolbox.storage, DropClass(schema))
-    toolbox.caches.clear()
+    await toolbox.caches.invalidate_all()
 
 
 async def purge_class(toolbox: Toolbox, context: RequestContext, class_name: str) -> None:
@@ -93,7 +93,7 @@ async def purge_class(toolbox: Toolbox, context: RequestContext, class_name: str
     schema = await toolbox.catalog.get(class_name)
     if schema is not None:
         await toolbox.storage.delete(schema, EVERYTHING)
-    toolbox.caches.clear()
+    await toolbox.caches.invalidate_all()
 
 
 def check_may_change(

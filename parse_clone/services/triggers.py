@@ -17,6 +17,7 @@ from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.operations import Operation
 from parse_clone.errors import ParseError
 from parse_clone.ports import Storage
+from parse_clone.services.caches import Caches
 from parse_clone.services.changes import ChangeFeed
 
 
@@ -45,10 +46,11 @@ CONNECT = "@Connect"
 
 @dataclass(frozen=True, slots=True)
 class UnitOfWork:
-    """The request's storage and feed: what a hook's own calls use to take part in its transaction."""
+    """The request's storage, feed and caches: what a hook's own calls use to take part in its transaction."""
 
     storage: Storage
     changes: ChangeFeed
+    caches: Caches
 
 
 @dataclass(slots=True)
@@ -267,13 +269,16 @@ class Hooked(Protocol):
     @property
     def changes(self) -> ChangeFeed: ...
 
+    @property
+    def caches(self) -> Caches: ...
+
 
 async def run_trigger(toolbox: Hooked, event: TriggerEvent) -> Json:
     """Run the hook of an event, if there is one; answer what it returned."""
     handler = toolbox.triggers.get(event.kind, event.class_name)
     if handler is None:
         return None
-    event.work = UnitOfWork(toolbox.storage, toolbox.changes)
+    event.work = UnitOfWork(toolbox.storage, toolbox.changes, toolbox.caches)
     event.cloud_context = dict(event.context.cloud_context)
     answer = await handler(event)
     event.context.cloud_context.update(event.cloud_context)

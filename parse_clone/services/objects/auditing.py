@@ -25,7 +25,8 @@ async def audit(toolbox: Toolbox, event: AuditEvent) -> None:
     """Tell the auditor of the class, if there is one."""
     auditor = toolbox.triggers.auditors.get(event.class_name)
     if auditor is not None:
-        await auditor(replace(event, work=UnitOfWork(toolbox.storage, toolbox.changes)))
+        work = UnitOfWork(toolbox.storage, toolbox.changes, toolbox.caches)
+        await auditor(replace(event, work=work))
 
 
 @asynccontextmanager

@@ -117,8 +117,12 @@ async def replace_older_session(toolbox: Toolbox, context: RequestContext, save:
 
 
 async def forget_session(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
-    """A changed session may have another user, or another end."""
-    if save.result is not None and not save.is_create:
+    """A changed session may have another end, or another user: then the one before must be forgotten."""
+    if save.is_create or save.result is None:
+        return save
+    if "user" in save.operations:
+        await toolbox.caches.invalidate_all()
+    else:
         await invalidate_session(toolbox, save.result)
     return save
 

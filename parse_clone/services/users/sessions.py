@@ -99,7 +99,6 @@ async def close_sessions(toolbox: Toolbox, user_id: str, *conditions: Condition)
 
 async def invalidate_session(toolbox: Toolbox, session: JsonObject) -> None:
     """Make every process forget a session that is gone, or changed."""
-    toolbox.caches.sessions.drop(str(session.get("sessionToken")))
     user_id = user_id_of(session)
     if user_id is not None:
         await toolbox.caches.invalidate_user(user_id)
