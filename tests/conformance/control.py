@@ -14,6 +14,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ class ServerUnderTest:
         async with self._lock:
             self._options, self._callback = body["options"], body["callback"]
             await self._stop()
-            await self._start()
+            await self._start(declares_classes=True)
 
     async def reset(self) -> None:
         """Serve with the same options, over no data."""
@@ -154,9 +155,12 @@ class ServerUnderTest:
             await asyncio.to_thread(self._data.close)
             await self._client.aclose()
 
-    async def _start(self) -> None:
+    async def _start(self, *, declares_classes: bool = False) -> None:
         options = decode_options(self._options, self._remote)
         settings = read_settings(options, self._data.uri, self._data.files_uri, self._port)
+        if not declares_classes:
+            undeclared = replace(settings.schema, definitions=(), before_migration=None, after_migration=None)
+            settings = replace(settings, schema=undeclared)
         configure_logs(settings)
         for name, value in websocket_options(settings).items():
             setattr(self.config, name, value)  # each new connection asks
