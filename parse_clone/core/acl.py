@@ -31,7 +31,10 @@ def normalize_acl(value: Json) -> JsonObject | None:
         if principal == "*unresolved":
             raise ParseError(ErrorCode.INVALID_ACL, "Invalid ACL.")
         if isinstance(entry, dict):
-            rights: JsonObject = {right: True for right in ("read", "write") if is_truthy(entry.get(right))}
+            rights: JsonObject = {}
+            for right in ("read", "write"):
+                if is_truthy(entry.get(right)):
+                    rights[right] = True
             if rights:
                 acl[principal] = rights
     return acl

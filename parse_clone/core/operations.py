@@ -268,6 +268,8 @@ _Change: TypeAlias = Set | Delete | Increment | Add | AddUnique | Remove
 
 def initial_values(operations: Mapping[str, Operation]) -> JsonObject:
     """What a create stores: operations become values, dotted keys nest."""
+    if all(isinstance(operation, Set) for operation in operations.values()):  # the usual case
+        return apply_operations({}, operations)
     fresh: dict[str, Operation] = {}
     for key, operation in operations.items():
         match operation:
@@ -292,9 +294,11 @@ def apply_operations(obj: JsonObject, operations: Mapping[str, Operation]) -> Js
     result = obj.copy()
     copied: set[str] = set()
     for path, operation in operations.items():
-        if isinstance(operation, ChangeRelation | SetOnInsert):
+        if isinstance(operation, Set) and "." not in path:  # the usual case
+            result[path] = operation.value
+        elif isinstance(operation, ChangeRelation | SetOnInsert):
             continue
-        if "." in path:
+        elif "." in path:
             _apply_nested(result, path, operation, copied)
         else:
             _apply_at(result, path, path, operation)
@@ -488,7 +492,10 @@ def _unmergeable(path: str) -> ParseError:
 
 def is_echoed(operation: Operation) -> bool:
     """Does the answer of a save carry the result of this operation?"""
-    return isinstance(operation, Increment | Add | AddUnique | Remove | SetOnInsert)
+    return isinstance(operation, _ECHOED)
+
+
+_ECHOED = (Increment, Add, AddUnique, Remove, SetOnInsert)
 
 
 def echo(after: JsonObject, operations: Mapping[str, Operation]) -> JsonObject:

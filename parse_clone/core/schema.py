@@ -134,6 +134,8 @@ _ARRAY, _OBJECT = FieldType("Array"), FieldType("Object")
 _TYPES_OF_PYTHON = {str: _STRING, int: _NUMBER, float: _NUMBER, bool: _BOOLEAN, list: _ARRAY}
 _TYPES_BY_NAME = {name: FieldType(name) for name in ("Date", "GeoPoint", "Polygon", "File", "Bytes")}
 
+_TYPE_NAMES = frozenset({"Pointer", *_TYPES_BY_NAME})
+
 _OBJECTS_OF_OFFSETS = frozenset({"sentPerUTCOffset", "failedPerUTCOffset"})
 """Fields of `_PushStatus` whose keys are numbers although they are no arrays."""
 
@@ -154,6 +156,16 @@ def infer_type(value: Json) -> FieldType | None:
     elif isinstance(name, str) and name in _TYPES_BY_NAME:
         return _TYPES_BY_NAME[name]
     raise ParseError(ErrorCode.INCORRECT_TYPE, f"This is not a valid {name}")
+
+
+def has_type(value: Json, field_type: FieldType) -> bool:
+    """Is this plainly a value of the type? For most values this is quicker than to infer their type."""
+    if not isinstance(value, dict):
+        return _TYPES_OF_PYTHON.get(type(value)) == field_type
+    name = value.get("__type")
+    if name is None:
+        return field_type.name == "Object"
+    return name == field_type.name and name in _TYPE_NAMES and value.get("className") == field_type.target
 
 
 def implied_type(operation: Operation) -> FieldType | None:
@@ -184,6 +196,9 @@ def check_types(
     new: dict[str, Field] = {}
     for path, operation in operations.items():
         if path == "ACL" or path in internal:
+            continue
+        known = schema.fields.get(path)
+        if known is not None and isinstance(operation, Set) and has_type(operation.value, known.type):
             continue
         root, wanted = _root_and_type(schema.name, path, operation)
         known = schema.fields.get(root) or new.get(root)
@@ -225,9 +240,7 @@ def _check_one_geo_point(operations: Mapping[str, Operation]) -> None:
     points = [
         path
         for path, operation in operations.items()
-        if isinstance(operation, Set)
-        and isinstance(operation.value, dict)
-        and is_typed(operation.value, "GeoPoint")
+        if isinstance(operation, Set) and is_typed(operation.value, "GeoPoint")
     ]
     if len(points) > 1:
         raise ParseError(ErrorCode.INCORRECT_TYPE, "there can only be one geopoint field in a class")

@@ -42,7 +42,7 @@ from parse_clone.errors import ErrorCode, ParseError, object_not_found, permissi
 from parse_clone.services.changes import ObjectChange
 from parse_clone.services.objects.auditing import audited, event_of_save
 from parse_clone.services.objects.requests import SaveAnswer, SaveRequest
-from parse_clone.services.objects.steps import Save, SaveStep
+from parse_clone.services.objects.steps import Save, SaveStep, changed
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import SaveEvent, TriggerKind, run_trigger
 
@@ -155,7 +155,7 @@ async def authorize_save(toolbox: Toolbox, context: RequestContext, save: Save) 
     if save.is_create:
         authorize(save.schema, "create", context.auth)
         return save
-    return replace(save, where=all_of(save.where, row_condition(save.schema, "update", context.auth)))
+    return changed(save, where=all_of(save.where, row_condition(save.schema, "update", context.auth)))
 
 
 async def load_original(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
@@ -241,7 +241,7 @@ async def fill_and_require(toolbox: Toolbox, context: RequestContext, save: Save
     """Fill defaults, refuse missing required fields, bring the ACL into its stored form."""
     operations = apply_defaults(save.schema, save.operations, creating=save.is_create)
     operations = with_acl(save, context, operations)
-    return save if operations is save.operations else replace(save, operations=operations)
+    return save if operations is save.operations else changed(save, operations=operations)
 
 
 def with_acl(
@@ -252,14 +252,20 @@ def with_acl(
     if given is None:
         acl = default_acl(save.schema, context.auth) if save.is_create else None
         return operations if acl is None else {**operations, "ACL": Set(acl)}
-    rest = {key: operation for key, operation in operations.items() if key != "ACL"}
     if isinstance(given, Delete):
-        return rest if save.is_create else operations
+        return without_acl(operations) if save.is_create else operations
     value = given.value if isinstance(given, Set) else {}
     if value is None:
-        return rest
+        return without_acl(operations)
     acl = normalize_acl(value)
-    return operations if isinstance(given, Set) and acl == value else {**rest, "ACL": Set(acl)}
+    if isinstance(given, Set) and acl == value:
+        return operations
+    return {**without_acl(operations), "ACL": Set(acl)}
+
+
+def without_acl(operations: Mapping[str, Operation]) -> dict[str, Operation]:
+    """The operations on everything but the ACL."""
+    return {key: operation for key, operation in operations.items() if key != "ACL"}
 
 
 async def write(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
@@ -279,7 +285,7 @@ async def store(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     else:
         result = await update_row(toolbox, context, save, fields)
     await change_links(toolbox, save)
-    return replace(save, result=result)
+    return changed(save, result=result)
 
 
 def created_object(save: Save, context: RequestContext, fields: Mapping[str, FieldOperation]) -> JsonObject:
@@ -363,8 +369,8 @@ async def run_after_save(toolbox: Toolbox, context: RequestContext, save: Save) 
     if isinstance(replacement, dict):
         return replace(save, answer=replace(answer_save(save), body=replacement))
     if draft.operations:
-        changed = {key: shown(draft.current, key, operation) for key, operation in draft.operations.items()}
-        return replace(save, extra={**save.extra, **changed})
+        more = {key: shown(draft.current, key, operation) for key, operation in draft.operations.items()}
+        return changed(save, extra={**save.extra, **more})
     return save
 
 
@@ -394,7 +400,7 @@ def changed_on_the_way(save: Save, result: JsonObject) -> JsonObject:
     """The fields whose stored value is not what the client sent: set by a hook, a default, a default ACL."""
     if save.operations is save.sent:
         return {}
-    changed = {
+    rewritten = {
         key: shown(result, key, operation)
         for key, operation in save.operations.items()
         if not key.startswith("_")
@@ -406,7 +412,7 @@ def changed_on_the_way(save: Save, result: JsonObject) -> JsonObject:
         for key, operation in save.sent.items()
         if key not in save.operations and key != "ACL" and isinstance(operation, Set)
     }
-    return {**reverted, **changed}
+    return {**reverted, **rewritten}
 
 
 def shown(result: JsonObject, key: str, operation: Operation) -> Json:
