@@ -28,17 +28,15 @@ async def follow_appointment(write: Write) -> None:
     """Check the times of an appointment, and claim them where they are new."""
     fields = write.template.appointment
     assert fields is not None
-    if write.object.get("status") != "scheduled":
-        return
-    start, end = times_of(write.object, fields)
-    names = {fields.start, fields.end, "provider", "status"}
-    if not write.is_new and not names & set(write.changed):
+    times = {fields.start, fields.end, "provider", "status"}
+    if not write.is_new and not times & set(write.changed):
         return
     client = write.request.master_client
     provider = await named_user(client, write.object, "provider")
-    if provider is None or PROVIDER_ROLE not in await client.roles_of(provider):
+    span = times_of(write.object, fields) if write.object.get("status") == "scheduled" else None
+    if provider is None or (span and PROVIDER_ROLE not in await client.roles_of(provider)):
         raise invalid("An appointment is with an approved provider.")
-    await claim(client, write.object, fields, provider, start, end)
+    await claim(client, write.object, fields, provider, span)
 
 
 def times_of(obj: ParseObject, fields: AppointmentFields) -> tuple[datetime, datetime]:
@@ -55,28 +53,34 @@ def times_of(obj: ParseObject, fields: AppointmentFields) -> tuple[datetime, dat
 
 
 async def claim(
-    client: Client, obj: ParseObject, fields: AppointmentFields, provider: str, start: datetime, end: datetime
+    client: Client,
+    obj: ParseObject,
+    fields: AppointmentFields,
+    provider: str,
+    span: tuple[datetime, datetime] | None,
 ) -> None:
-    """Claim a provider's time, or refuse the booking."""
+    """Claim a provider's time for an appointment, or refuse it. Without a span: give up the claim."""
     for _ in range(ATTEMPTS):
-        calendar = await open_calendar(client, provider)
-        now = datetime.now(UTC)
+        calendar, now = await open_calendar(client, provider), datetime.now(UTC)
         claims = [
             entry
             for entry in calendar["claims"]
             if entry["at"] > now - CLAIM_LASTS and entry["appointment"] != obj.id
         ]
-        is_claimed = any(entry["start"] < end and start < entry["end"] for entry in claims)
-        if is_claimed or await is_booked(client, obj, fields, start, end):
-            raise ParseError(ErrorCode.DUPLICATE_VALUE, "The provider has another appointment at that time.")
-        own: dict[str, Any] = {"appointment": obj.id, "start": start, "end": end, "at": now}
-        revision = calendar["revision"]
+        if span is not None:
+            start, end = span
+            is_claimed = any(entry["start"] < end and start < entry["end"] for entry in claims)
+            if is_claimed or await is_booked(client, obj, fields, start, end):
+                text = "The provider has another appointment at that time."
+                raise ParseError(ErrorCode.DUPLICATE_VALUE, text)
+            own: dict[str, Any] = {"appointment": obj.id, "start": start, "end": end, "at": now}
+            claims.append(own)
         try:
             await client.update(
                 calendar.pointer,
-                only_if={"revision": revision},
-                revision=revision + 1,
-                claims=[*claims, own],
+                only_if={"revision": calendar["revision"]},
+                revision=calendar["revision"] + 1,
+                claims=claims,
             )
         except ParseError as error:
             if error.code not in (ErrorCode.WRITE_CONFLICT, ErrorCode.OBJECT_NOT_FOUND):

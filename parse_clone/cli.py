@@ -12,18 +12,34 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from rich.console import Console
 from rich.table import Table
 
 from parse_clone import __version__
 from parse_clone.app import Asgi, create_app, opened_toolbox
 from parse_clone.configuration import load_settings, settings_page
+from parse_clone.core.audit_chain import Break, Head, canonical_json, check_entry
 from parse_clone.core.context import MASTER, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.schema import SchemaChange
-from parse_clone.core.values import pointer
+from parse_clone.core.values import encode_date, pointer
 from parse_clone.errors import ParseError, SettingsError
 from parse_clone.logs import configure_logs
+from parse_clone.services.audit_checkpoints import (
+    BadCheckpoint,
+    check_export,
+    public_key_of,
+    read_checkpoint,
+    sign_checkpoint,
+)
+from parse_clone.services.audit_trail import AuditTrail
 from parse_clone.services.classes import find_objects, save_object
 from parse_clone.services.objects.requests import FindRequest, SaveRequest
 from parse_clone.services.schema_definitions import SchemaFileError
@@ -50,7 +66,9 @@ cli = typer.Typer(
 schema_cli = typer.Typer(help="Bring classes into the database, or out of it.", no_args_is_help=True)
 users_cli = typer.Typer(help="Users.", no_args_is_help=True)
 roles_cli = typer.Typer(help="Roles.", no_args_is_help=True)
+audit_cli = typer.Typer(help="The audit log: verify it, take it out.", no_args_is_help=True)
 cli.add_typer(schema_cli, name="schema")
+cli.add_typer(audit_cli, name="audit")
 cli.add_typer(users_cli, name="users")
 cli.add_typer(roles_cli, name="roles")
 
@@ -60,6 +78,9 @@ err = Console(stderr=True, highlight=False)
 Config = Annotated[Path | None, typer.Option("--config", help="JSON file with parse-server's option names.")]
 DatabaseUri = Annotated[str | None, typer.Option("--database-uri", help="sqlite:///file or mongodb://...")]
 Files = Annotated[list[Path], typer.Argument(help="Schema files, or folders of them.", exists=True)]
+
+AUDIT_KEY = "PARSE_CLONE_AUDIT_KEY"
+"""Names the file with the key that signs checkpoints of the audit log."""
 
 SHUTDOWN_SECONDS = 30
 """How long requests in flight may take once the server is told to stop."""
@@ -305,6 +326,115 @@ async def find_id(toolbox: Toolbox, class_name: str, where: JsonObject) -> str |
     return str(answer.results[0]["objectId"]) if answer.results else None
 
 
+# --- Audit log ---------------------------------------------------------------------------------------------
+
+LogClass = Annotated[str, typer.Option("--class", help="The class that holds the log.")]
+ChainField = Annotated[str | None, typer.Option("--field", help="Its field with the chain; found by itself.")]
+KeyFile = Annotated[
+    Path, typer.Option("--key", help="Ed25519 key (PEM) that signs; made if there is none.", envvar=AUDIT_KEY)
+]
+PublicKey = Annotated[str | None, typer.Option("--public-key", help="The only key to trust, in hexadecimal.")]
+CHAIN_FIELDS = ("metadata", "payload")
+
+
+@audit_cli.command("verify")
+def verify_audit(
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="An earlier export or checkpoint, which must still hold.", exists=True)
+    ] = None,
+    public_key: PublicKey = None,
+    class_name: LogClass = "AuditLog",
+    field: ChainField = None,
+    config: Config = None,
+    database_uri: DatabaseUri = None,
+) -> None:
+    """Check the chain of the audit log; name the first entry that was altered, removed or inserted."""
+
+    async def work(toolbox: Toolbox) -> None:
+        anchor = None if checkpoint is None else read_last_checkpoint(checkpoint, public_key)
+        trail = await open_trail(toolbox, class_name, field)
+        tell_verdict(await trail.verify(anchor))
+
+    with_toolbox(config, database_uri, work)
+
+
+@audit_cli.command("export")
+def export_audit(
+    key: KeyFile = Path("audit-key.pem"),
+    class_name: LogClass = "AuditLog",
+    field: ChainField = None,
+    config: Config = None,
+    database_uri: DatabaseUri = None,
+) -> None:
+    """Write the audit log to standard output, as lines of JSON; the last one is a signed checkpoint."""
+
+    async def work(toolbox: Toolbox) -> None:
+        trail = await open_trail(toolbox, class_name, field)
+        head = Head()
+        async for entry in trail.entries():
+            checked = check_entry(entry, trail.chain_field, head)
+            if isinstance(checked, Break):
+                tell_verdict(checked)
+            else:
+                head = checked
+            print(canonical_json(entry).decode())
+        now = encode_date(toolbox.clock.now())
+        signed = sign_checkpoint(head, class_name, now, load_signing_key(key))
+        print(canonical_json(signed).decode())
+        err.print(f"{head.sequence} entries; public key {public_key_of(load_signing_key(key))}", markup=False)
+
+    with_toolbox(config, database_uri, work)
+
+
+@audit_cli.command("check-export")
+def check_audit_export(
+    file: Annotated[Path, typer.Argument(help="What `audit export` wrote.", exists=True)],
+    public_key: PublicKey = None,
+    field: ChainField = None,
+) -> None:
+    """Check an exported log without the database: its chain, and the signature of its checkpoint."""
+    with readable_errors():
+        lines = file.read_text().splitlines()
+        first = json.loads(lines[0]) if lines else {}
+        chain_field = field or next((name for name in CHAIN_FIELDS if name in first), CHAIN_FIELDS[0])
+        tell_verdict(check_export(lines, chain_field, public_key))
+
+
+async def open_trail(toolbox: Toolbox, class_name: str, field: str | None) -> AuditTrail:
+    """The log that a command is about."""
+    schema = await toolbox.catalog.get(class_name)
+    if schema is None:
+        raise SettingsError(f"There is no class {class_name}")
+    chain_field = field or next((name for name in CHAIN_FIELDS if name in schema.fields), CHAIN_FIELDS[0])
+    return AuditTrail(toolbox, class_name, chain_field)
+
+
+def tell_verdict(verdict: Head | Break) -> None:
+    """Tell whether a log is whole; end with an error if it is not."""
+    if isinstance(verdict, Break):
+        place = f"entry {verdict.sequence} {verdict.object_id}".rstrip()
+        raise SettingsError(f"The audit log is broken at {place}: {verdict.reason}")
+    err.print(f"The audit log is whole: {verdict.sequence} entries, the last hash is {verdict.hash}")
+
+
+def read_last_checkpoint(file: Path, public_key: str | None) -> Head:
+    """The checkpoint at the end of a file."""
+    return read_checkpoint(json.loads(file.read_text().splitlines()[-1]), public_key)
+
+
+def load_signing_key(file: Path) -> Ed25519PrivateKey:
+    """Read the key that signs checkpoints, or make one that only its owner reads."""
+    if not file.exists():
+        key = Ed25519PrivateKey.generate()
+        text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+            opened.write(text)
+    loaded = load_pem_private_key(file.read_bytes(), None)
+    if not isinstance(loaded, Ed25519PrivateKey):
+        raise SettingsError(f"{file} is no Ed25519 key")
+    return loaded
+
+
 # --- Check -------------------------------------------------------------------------------------------------
 
 
@@ -376,6 +506,6 @@ def readable_errors() -> Iterator[None]:
     """Turn what can go wrong into a sentence and an exit status."""
     try:
         yield
-    except (SettingsError, SchemaFileError, ParseError) as error:
+    except (SettingsError, SchemaFileError, BadCheckpoint, ParseError) as error:
         err.print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None

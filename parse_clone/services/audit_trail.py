@@ -12,7 +12,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from parse_clone.core.audit_chain import Break, Head, canonical_json, check_entry, head_of, link_entry
+from parse_clone.core.audit_chain import Break, Head, check_entry, head_of, link_entry
 from parse_clone.core.json_types import JsonObject
 from parse_clone.core.query import EVERYTHING, Compare, Condition, In, Page, SortKey, all_of
 from parse_clone.core.schema import ClassSchema
@@ -158,11 +158,6 @@ class AuditTrail:
         if anchor is not None and head.sequence < anchor.sequence:
             return Break(head.sequence + 1, "", f"removed: the checkpoint knows {anchor.sequence} entries")
         return head
-
-    async def export(self) -> AsyncIterator[bytes]:
-        """All entries as lines of canonical JSON."""
-        async for entry in self.entries():
-            yield canonical_json(entry)
 
 
 async def read_head(storage: Storage, schema: ClassSchema, chain_field: str) -> Head:
