@@ -39,8 +39,8 @@ from parse_clone.core.system_classes import (
     auth_data_index,
     system_schema,
 )
-from tests.adapters import parse_server
-from tests.adapters.parse_server import ParseServer
+from tests import parse_server
+from tests.parse_server import Client
 
 NOW = "2026-03-01T12:00:00.250Z"
 FIELD_TYPES = {
@@ -108,7 +108,7 @@ async def storage(database_uri: str) -> AsyncIterator[MongoStorage]:
 
 
 @pytest.fixture(scope="module")
-def other(database_uri: str) -> Iterator[ParseServer]:
+def other(database_uri: str) -> Iterator[Client]:
     """The npm parse-server on the shared database, which this storage prepared."""
     asyncio.run(prepare(database_uri))
     try:
@@ -143,7 +143,7 @@ def class_name() -> str:
 
 
 @pytest.fixture
-async def schema(storage: MongoStorage, other: ParseServer, class_name: str) -> ClassSchema:
+async def schema(storage: MongoStorage, other: Client, class_name: str) -> ClassSchema:
     """A class with a field of every type, made by this storage."""
     made = ClassSchema(class_name, {**DEFAULT_FIELDS, **{n: Field(t) for n, t in FIELD_TYPES.items()}})
     await storage.change_schema(CreateClass(made))
@@ -191,7 +191,7 @@ def ids(objects: list[JsonObject]) -> list[str]:
 
 @pytest.mark.parametrize("values", VALUES)
 async def test_both_write_the_same_row(
-    storage: MongoStorage, other: ParseServer, rows: Any, schema: ClassSchema, values: JsonObject
+    storage: MongoStorage, other: Client, rows: Any, schema: ClassSchema, values: JsonObject
 ) -> None:
     theirs = other.post(f"/classes/{schema.name}", values)["objectId"]
     await storage.insert(schema, [stored(values)])
@@ -201,7 +201,7 @@ async def test_both_write_the_same_row(
 
 @pytest.mark.parametrize("values", VALUES)
 async def test_each_reads_what_the_other_wrote(
-    storage: MongoStorage, other: ParseServer, schema: ClassSchema, values: JsonObject
+    storage: MongoStorage, other: Client, schema: ClassSchema, values: JsonObject
 ) -> None:
     theirs = other.post(f"/classes/{schema.name}", values)["objectId"]
     await storage.insert(schema, [stored(values)])
@@ -252,7 +252,7 @@ QUERIES = [
 
 @pytest.mark.parametrize(("where", "condition"), QUERIES)
 async def test_both_answer_a_query_alike(
-    storage: MongoStorage, other: ParseServer, schema: ClassSchema, where: JsonObject, condition: Any
+    storage: MongoStorage, other: Client, schema: ClassSchema, where: JsonObject, condition: Any
 ) -> None:
     await storage.insert(schema, [stored(values, f"ours{n}") for n, values in enumerate(VALUES)])
     for values in VALUES:
@@ -286,7 +286,7 @@ UPDATES: list[tuple[JsonObject, dict[str, Any]]] = [
 @pytest.mark.parametrize(("body", "operations"), UPDATES)
 async def test_both_update_to_the_same_row(
     storage: MongoStorage,
-    other: ParseServer,
+    other: Client,
     rows: Any,
     schema: ClassSchema,
     body: JsonObject,
@@ -305,9 +305,7 @@ async def test_both_update_to_the_same_row(
 # --- Relations -------------------------------------------------------------------------------------------
 
 
-async def test_links_are_shared(
-    storage: MongoStorage, other: ParseServer, rows: Any, schema: ClassSchema
-) -> None:
+async def test_links_are_shared(storage: MongoStorage, other: Client, rows: Any, schema: ClassSchema) -> None:
     table = JoinTable(class_name=schema.name, field="panels")
     panel = other.post("/classes/Panel", {})["objectId"]
     second = other.post("/classes/Panel", {})["objectId"]
@@ -335,7 +333,7 @@ async def test_links_are_shared(
 # --- Users, sessions, roles ------------------------------------------------------------------------------
 
 
-async def test_a_user_of_parse_server_is_read_whole(storage: MongoStorage, other: ParseServer) -> None:
+async def test_a_user_of_parse_server_is_read_whole(storage: MongoStorage, other: Client) -> None:
     name = f"user-{uuid4().hex}"
     body = {"username": name, "password": "secret", "email": f"{name}@example.org", "emailVerified": True}
     signed_up = other.post("/users", {**body, "authData": {"trusting": {"id": name, "at": MOMENT}}})
@@ -354,7 +352,7 @@ async def test_a_user_of_parse_server_is_read_whole(storage: MongoStorage, other
 
 
 async def test_a_user_and_a_session_of_this_storage_are_accepted(
-    storage: MongoStorage, other: ParseServer
+    storage: MongoStorage, other: Client
 ) -> None:
     name = uuid4().hex[:10]
     user: JsonObject = {
@@ -380,7 +378,7 @@ async def test_a_user_and_a_session_of_this_storage_are_accepted(
     assert (me["objectId"], me["email"]) == (name, f"{name}@example.org")
 
 
-async def test_auth_data_is_linked_and_unlinked_by_either(storage: MongoStorage, other: ParseServer) -> None:
+async def test_auth_data_is_linked_and_unlinked_by_either(storage: MongoStorage, other: Client) -> None:
     schema = system_schema("_User")
     name = uuid4().hex[:10]
     await storage.insert(
@@ -397,7 +395,7 @@ async def test_auth_data_is_linked_and_unlinked_by_either(storage: MongoStorage,
 
 
 async def test_a_role_of_this_storage_opens_objects(
-    storage: MongoStorage, other: ParseServer, schema: ClassSchema
+    storage: MongoStorage, other: Client, schema: ClassSchema
 ) -> None:
     user = other.post("/users", {"username": uuid4().hex, "password": "secret"})
     member = other.as_user(user["sessionToken"]) if "sessionToken" in user else None
@@ -437,7 +435,7 @@ def fields_with_options() -> dict[str, Field]:
 
 
 async def test_both_keep_a_schema_in_the_same_row(
-    storage: MongoStorage, other: ParseServer, rows: Any, class_name: str
+    storage: MongoStorage, other: Client, rows: Any, class_name: str
 ) -> None:
     theirs = f"Theirs{class_name}"
     json_fields = {n: {**field_json(f.type), **f.options} for n, f in fields_with_options().items()}
@@ -456,7 +454,7 @@ async def test_both_keep_a_schema_in_the_same_row(
 
 
 async def test_parse_server_obeys_a_schema_of_this_storage(
-    storage: MongoStorage, other: ParseServer, class_name: str
+    storage: MongoStorage, other: Client, class_name: str
 ) -> None:
     made = ClassSchema(class_name, {**DEFAULT_FIELDS, **fields_with_options()}, PERMISSIONS)
     await storage.change_schema(CreateClass(made))
@@ -470,12 +468,11 @@ async def test_parse_server_obeys_a_schema_of_this_storage(
     }
     assert other.post(f"/classes/{class_name}", {"value": 1})["code"] == "HB"
     assert other.post(f"/classes/{class_name}", {"value": "1"})["code"] == 111
-    nobody = ParseServer(other.http, headers={})
-    assert nobody.post(f"/classes/{class_name}", {"value": 1})["code"] == 119
+    assert other.as_nobody().post(f"/classes/{class_name}", {"value": 1})["code"] == 119
 
 
 async def test_fields_of_both_stand_side_by_side(
-    storage: MongoStorage, other: ParseServer, schema: ClassSchema
+    storage: MongoStorage, other: Client, schema: ClassSchema
 ) -> None:
     other.post(f"/classes/{schema.name}", {"theirs": 1})
     await storage.change_schema(AddFields(schema.name, {"ours": Field(FieldType("String"))}))
@@ -485,7 +482,7 @@ async def test_fields_of_both_stand_side_by_side(
     assert other.post(f"/classes/{schema.name}", {"ours": 5})["code"] == 111
 
 
-async def test_system_indexes_are_the_same(storage: MongoStorage, other: ParseServer, rows: Any) -> None:
+async def test_system_indexes_are_the_same(storage: MongoStorage, other: Client, rows: Any) -> None:
     def described() -> dict[str, Any]:
         names = ("_User", "_Role", "_Idempotency")
         return {name: list(rows[name].list_indexes()) for name in names}
@@ -500,7 +497,7 @@ async def test_system_indexes_are_the_same(storage: MongoStorage, other: ParseSe
 # --- Config and hooks ------------------------------------------------------------------------------------
 
 
-async def test_config_is_shared(storage: MongoStorage, other: ParseServer) -> None:
+async def test_config_is_shared(storage: MongoStorage, other: Client) -> None:
     schema = system_schema("_GlobalConfig")
     other.put("/config", {"params": {"a": 1, "when": MOMENT}, "masterKeyOnly": {"a": True}})
     [config] = await storage.find(schema, object_id_is("1"), WHOLE)
@@ -510,7 +507,7 @@ async def test_config_is_shared(storage: MongoStorage, other: ParseServer) -> No
     assert other.get("/config")["params"] == {"a": 1, "when": MOMENT, "b": MOMENT}
 
 
-async def test_hooks_are_shared(storage: MongoStorage, other: ParseServer) -> None:
+async def test_hooks_are_shared(storage: MongoStorage, other: Client) -> None:
     schema = system_schema("_Hooks")
     other.post("/hooks/functions", {"functionName": "theirs", "url": "http://127.0.0.1:1/theirs"})
     [hook] = await storage.find(schema, In("functionName", ("theirs",)), WHOLE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +13,10 @@ from typing import Any
 
 import httpx
 
-APP_ID = "tests"
-MASTER_KEY = "tests-master-key"
+from tests.servers import APP_ID, MASTER_KEY, REST_KEY, free_port
 
 _HERE = Path(__file__).parent
-_INSTALLED = Path(__file__).parents[3] / ".cache" / "parse-server"
+_INSTALLED = Path(__file__).parents[2] / ".cache" / "parse-server"
 
 
 class Missing(Exception):
@@ -26,18 +24,21 @@ class Missing(Exception):
 
 
 @dataclass(frozen=True)
-class ParseServer:
-    """A running parse-server, spoken to with the master key, or in the name of a user."""
+class Client:
+    """Speaks REST to a server, with the master key or in the name of a user. Refusals are answers, too."""
 
     http: httpx.Client
     headers: Mapping[str, str] = field(default_factory=lambda: {"X-Parse-Master-Key": MASTER_KEY})
 
-    def as_user(self, session_token: str) -> ParseServer:
+    def as_user(self, session_token: str) -> Client:
         return replace(self, headers={"X-Parse-Session-Token": session_token})
 
+    def as_nobody(self) -> Client:
+        return replace(self, headers={})
+
     def request(self, method: str, path: str, **arguments: Any) -> Any:
-        headers = {"X-Parse-Application-Id": APP_ID, **self.headers}
-        return self.http.request(method, path, headers=headers, **arguments).json()
+        keys = {"X-Parse-Application-Id": APP_ID, "X-Parse-REST-API-Key": REST_KEY}
+        return self.http.request(method, path, headers={**keys, **self.headers}, **arguments).json()
 
     def get(self, path: str, **params: Any) -> Any:
         """GET; parameters that are not texts travel as JSON."""
@@ -52,10 +53,17 @@ class ParseServer:
 
 
 @contextmanager
-def running(database_uri: str) -> Iterator[ParseServer]:
-    """Run it on a database, with the master key."""
+def client(url: str) -> Iterator[Client]:
+    """Speak to the server at a URL, with the master key."""
+    with httpx.Client(base_url=url, timeout=30) as http:
+        yield Client(http)
+
+
+@contextmanager
+def running(database_uri: str) -> Iterator[Client]:
+    """Run it on a database."""
     node = _install()
-    port = _free_port()
+    port = free_port()
     command = [node, str(_HERE / "serve.cjs"), str(_INSTALLED), str(port), database_uri]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
@@ -67,8 +75,8 @@ def running(database_uri: str) -> Iterator[ParseServer]:
                 break
         else:
             raise AssertionError("".join(output))
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}/parse") as http:
-            yield ParseServer(http)
+        with client(f"http://127.0.0.1:{port}/parse") as speaking:
+            yield speaking
     finally:
         process.terminate()
         process.communicate(timeout=20)
@@ -95,9 +103,3 @@ def _install() -> str:
         subprocess.run(command, cwd=_INSTALLED, check=True)
         complete.write_bytes(wanted)
     return node
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
