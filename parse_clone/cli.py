@@ -135,7 +135,21 @@ def serve(
             run_server(create_app(settings), settings)
             return
     os.environ[HANDED_DOWN] = json.dumps({"options": given, "config": str(config or "")})
-    run_server("parse_clone.cli:handed_down_app", settings, factory=True, workers=workers, reload=reload)
+    run_server(
+        "parse_clone.cli:handed_down_app",
+        settings,
+        factory=True,
+        workers=workers,
+        reload=reload,
+        reload_dirs=watched_folders(settings) if reload else None,
+    )
+
+
+def watched_folders(settings: Settings) -> list[str]:
+    """Where a change of code starts the server again: the server's own folder, and that of the cloud code."""
+    cloud = [] if settings.cloud is None else [Path(settings.cloud).resolve()]
+    folders = [path if path.is_dir() else path.parent for path in cloud]
+    return [str(folder) for folder in (Path(__file__).parent, *folders)]
 
 
 HANDED_DOWN = "PARSE_CLONE_HANDED_DOWN"
