@@ -20,6 +20,7 @@ from parse_clone.adapters.http import HttpxSender
 from parse_clone.adapters.passwords import BcryptHasher
 from parse_clone.adapters.pubsub.in_process import InProcessPubSub
 from parse_clone.adapters.system import RandomIds, SystemClock
+from parse_clone.api.livequery import metrics
 from parse_clone.api.livequery.endpoint import LiveQueryEndpoint
 from parse_clone.api.rest.endpoint import RestEndpoint
 from parse_clone.api.rest.entrance import Entrance
@@ -40,6 +41,7 @@ from parse_clone.services.changes import Listeners
 from parse_clone.services.declared_schemas import apply_declared_schemas
 from parse_clone.services.livequery.feed import ChangeChannels, live_classes
 from parse_clone.services.livequery.hub import LiveQueryHub
+from parse_clone.services.objects.file_links import prepare_links
 from parse_clone.services.processes import connect_processes
 from parse_clone.services.schedules import run_schedules
 from parse_clone.services.startup import prepare_database
@@ -89,8 +91,10 @@ async def assemble(settings: Settings, adapters: Adapters, register: Register | 
         allowed = RouteAllowList(settings)
         limits = RateLimiter((*settings.rate_limit, *cloud_rate_limits(cloud)))
         rooms = {"files": FilesRoom(Entrance(toolbox, allowed, limits))}
-        rest = RestEndpoint(toolbox, all_routes(settings, allowed, limits), allowed, limits, rooms)
         hub = LiveQueryHub(toolbox)
+        routes = all_routes(settings, allowed, limits)
+        routes.add(*metrics.routes(hub))
+        rest = RestEndpoint(toolbox, routes, allowed, limits, rooms)
         await connect_live_queries(toolbox, hub, pubsub)
         async with in_background(run_schedules(toolbox, cloud.schedules)), in_background(hub.run()):
             live_queries = LiveQueryEndpoint(toolbox, hub)
@@ -122,10 +126,10 @@ async def connect_live_queries(toolbox: Toolbox, hub: LiveQueryHub, pubsub: PubS
     if isinstance(pubsub, InProcessPubSub):
         toolbox.changes.add(is_live, hub.receive)
         return
-    channels = ChangeChannels(toolbox, pubsub)
-    toolbox.changes.add(is_live, channels.publish)
-    await channels.listen(hub)
     await connect_processes(toolbox, pubsub)
+    channels = ChangeChannels(toolbox, pubsub, hub)
+    toolbox.changes.add(is_live, channels.publish)
+    await channels.listen()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ async def opened_toolbox(settings: Settings, adapters: Adapters | None = None) -
         toolbox = await open_toolbox(settings, adapters or Adapters(), stack)
         try:
             await prepare_database(toolbox)
+            await prepare_links(toolbox)
             await apply_declared_schemas(toolbox)
         except ParseError as error:
             place = settings.database_uri.rpartition("@")[2]  # what stands before may be a password
@@ -224,7 +229,10 @@ def open_storage(settings: Settings) -> Storage:
     from parse_clone.adapters.storage.mongo.storage import MongoStorage
 
     return MongoStorage(
-        settings.database_uri, prefix=settings.collection_prefix, **driver_options(settings)
+        settings.database_uri,
+        prefix=settings.collection_prefix,
+        max_time_ms=settings.database_options.max_time_ms,
+        **driver_options(settings),
     )
 
 

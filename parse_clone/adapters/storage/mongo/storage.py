@@ -46,6 +46,7 @@ _READ_PREFERENCES = {
     "SECONDARY_PREFERRED": SecondaryPreferred(),
     "NEAREST": Nearest(),
 }
+_REGEX_TIME_MS = 10_000
 _FIRST_BATCH = 101  # rows that MongoDB sends at once unless told otherwise
 _COMMIT_ATTEMPTS = 5
 _SCORE: Row = {"$meta": "textScore"}
@@ -54,15 +55,15 @@ _SCORE: Row = {"$meta": "textScore"}
 class MongoStorage:
     """A database of MongoDB, the one that the URI names. Pools, timeouts and TLS are the URI's options."""
 
-    def __init__(self, uri: str, *, prefix: str = "", regex_time_limit: float = 10.0, **options: Any) -> None:
-        """`prefix` begins every collection's name; a query with expressions is ended after
-        `regex_time_limit` seconds; `options` are the driver's."""
+    def __init__(self, uri: str, *, prefix: str = "", max_time_ms: int | None = None, **options: Any) -> None:
+        """`prefix` begins every collection's name; a query is ended after `max_time_ms`; `options` are the
+        driver's."""
         self._client: AsyncMongoClient[Row] = AsyncMongoClient(
             uri, tz_aware=False, datetime_conversion="DATETIME_AUTO", **options
         )
         self._database = self._client.get_default_database("test")
         self._prefix = prefix
-        self._regex_time_limit = int(regex_time_limit * 1000)
+        self._max_time_ms = max_time_ms
         self._session: AsyncClientSession | None = None
         self._collections: dict[str, AsyncCollection[Row]] = {}
         self._codecs: dict[str, RowCodec] = {}
@@ -83,7 +84,8 @@ class MongoStorage:
         return found
 
     def _time_limit(self, where: Condition) -> int | None:
-        return self._regex_time_limit if _asks(where, Regex) else None
+        """Milliseconds that a query may take: an expression's author must not choose how many."""
+        return self._max_time_ms or (_REGEX_TIME_MS if _asks(where, Regex) else None)
 
     # --- Read ---------------------------------------------------------------------------------------------
 
@@ -150,12 +152,11 @@ class MongoStorage:
         """Count the matches; all rows of a class are counted by the server's estimate."""
         query = compile_filter(self._codec(schema), where)
         collection = self._collection(schema.name)
-        limit = self._time_limit(where)
+        limit = _time_argument(self._time_limit(where))
         with DRIVER_ERRORS:
             if not query and self._session is None:
                 return await collection.estimated_document_count()
-            options: Row = {} if limit is None else {"maxTimeMS": limit}
-            return await collection.count_documents(query, session=self._session, **options)
+            return await collection.count_documents(query, session=self._session, **limit)
 
     async def distinct(self, schema: ClassSchema, path: str, where: Condition) -> list[Json]:
         """List the different values of a path; those of arrays element by element, null left out."""
@@ -163,13 +164,14 @@ class MongoStorage:
         column = codec.column(path)
         query = compile_filter(codec, where)
         collection = self._collection(schema.name)
+        limit = _time_argument(self._time_limit(where))
         with DRIVER_ERRORS:
             if column.type == "GeoPoint":  # stored as a pair, which must not be taken apart
                 stages = [{"$match": query}, {"$group": {"_id": f"${column.name}"}}]
-                rows = await (await collection.aggregate(stages, session=self._session)).to_list()
+                rows = await (await collection.aggregate(stages, session=self._session, **limit)).to_list()
                 values = [row["_id"] for row in rows]
             else:
-                values = await collection.distinct(column.name, query, session=self._session)
+                values = await collection.distinct(column.name, query, session=self._session, **limit)
         decode = decode_nested if column.type == "Date" else column.decode
         return [decode(value) for value in values if value is not None]
 
@@ -187,6 +189,7 @@ class MongoStorage:
                 if explain := options.get("explain"):
                     command = {"aggregate": collection.name, "pipeline": pipeline, "cursor": {}, **arguments}
                     return [await self._explain(command, explain)]
+                arguments |= _time_argument(self._max_time_ms)
                 cursor = await collection.aggregate(pipeline, session=self._session, **arguments)
                 return [codec.decode(row) for row in await cursor.to_list()]
             except OperationFailure as error:
@@ -360,6 +363,10 @@ class MongoStorage:
 
 def _asks(where: Condition, kind: type[Near | Regex]) -> bool:
     return any(isinstance(leaf, kind) for leaf in leaves(where))
+
+
+def _time_argument(milliseconds: int | None) -> Row:
+    return {} if milliseconds is None else {"maxTimeMS": milliseconds}
 
 
 def _projection(codec: RowCodec, keys: frozenset[str]) -> Row | None:
