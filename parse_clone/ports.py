@@ -151,6 +151,10 @@ class PubSub(Protocol):
 
     async def subscribe(self, channel: str, listener: Callable[[str], Awaitable[None]]) -> None: ...
 
+    def on_gap(self, listener: Callable[[bool], Awaitable[None]]) -> None:
+        """Tell when messages cannot arrive (True), and when they can again (False)."""
+        ...
+
     async def close(self) -> None: ...
 
 

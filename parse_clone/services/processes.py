@@ -1,5 +1,8 @@
 """What the server processes of one application tell each other, besides object changes: which users, roles,
-configurations, schemas and webhooks have changed, so that nobody acts on what he remembers."""
+configurations, schemas and webhooks have changed, so that nobody acts on what he remembers.
+
+Whoever cannot hear the others remembers nothing.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,15 @@ async def connect_processes(toolbox: Toolbox, pubsub: PubSub) -> None:
             toolbox.caches.drop_user(str(content["userId"]))
             toolbox.caches.roles.clear()  # parse-server names the writer of a role, not its members
 
+    async def mind_gap(is_away: bool) -> None:
+        toolbox.caches.pause(is_away)
+        if not is_away:
+            await toolbox.catalog.load()
+            await reload_webhooks(toolbox)
+
+    pubsub.on_gap(mind_gap)
     toolbox.caches.on_invalidation(tell)
     toolbox.catalog.on_change(tell_schemas)
     await pubsub.subscribe(outdated, hear)
     await pubsub.subscribe(clear_cache, hear_parse_server)
+    await mind_gap(False)  # what was read before the first message may be outdated, too

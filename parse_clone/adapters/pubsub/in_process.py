@@ -23,6 +23,9 @@ class InProcessPubSub:
         """Listen to a channel."""
         self._listeners[channel].append(listener)
 
+    def on_gap(self, listener: Callable[[bool], Awaitable[None]]) -> None:
+        """Within a process nothing is lost."""
+
     async def close(self) -> None:
         """Forget the listeners."""
         self._listeners.clear()

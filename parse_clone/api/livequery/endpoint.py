@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any
 
 import structlog
@@ -25,7 +25,7 @@ log = structlog.get_logger("livequery")
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[Mapping[str, Any]], Coroutine[Any, Any, None]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 INVALID_FRAME = 1
 TOO_SLOW = (1013, "the client does not keep up")
@@ -209,30 +209,32 @@ async def dispatch(client: LiveQueryClient, message: Message) -> None:
 # --- Sending without a task of its own ----------------------------------------------------------------------
 
 
-def begin(work: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
+def begin(work: Awaitable[None]) -> Awaitable[None] | None:
     """Run a coroutine at once, up to its first wait. None if it did not have to; otherwise its rest."""
+    steps = work.__await__()
     try:
-        waits_for = work.send(None)
+        waits_for = steps.send(None)
     except StopIteration:
         return None
-    return Rest(work, waits_for)
+    return Rest(steps, waits_for)
 
 
 class Rest:
     """The rest of a coroutine that has begun: as an eager task of newer Pythons, without the task."""
 
-    def __init__(self, work: Coroutine[Any, Any, None], waits_for: Any) -> None:
-        self._work = work
+    def __init__(self, steps: Generator[Any, Any, None], waits_for: Any) -> None:
+        self._steps = steps
         self._waits_for = waits_for
 
     def __await__(self) -> Generator[Any, Any, None]:
+        waits_for = self._waits_for
         try:
             while True:
                 try:
-                    answer = yield self._waits_for
+                    answer = yield waits_for
                 except BaseException as interruption:
-                    self._waits_for = self._work.throw(interruption)
+                    waits_for = self._steps.throw(interruption)
                 else:
-                    self._waits_for = self._work.send(answer)
+                    waits_for = self._steps.send(answer)
         except StopIteration:
             return

@@ -86,6 +86,11 @@ class LiveQueryHub:
         self._waiting: asyncio.Queue[tuple[float, ObjectChange]] = asyncio.Queue(BACKLOG)
         self._eyes: dict[Audience, dict[tuple[str, bool], Eyes]] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many changes wait for delivery."""
+        return self._waiting.qsize()
+
     # --- Changes in ---
 
     async def receive(self, change: ObjectChange) -> None:
@@ -215,7 +220,7 @@ class LiveQueryHub:
             readable_rows(context, schema, names_one_object),
             protected_fields(schema, auth, self._toolbox.protection),
             presenter,
-            (presenter.view, audience.base_url if schema.file_fields else ""),
+            presenter.sight,
         )
 
     async def auth_of(self, audience: Audience) -> Auth:
