@@ -483,7 +483,9 @@ class Settings:
     webhook_allow_private_addresses: bool = option(
         "May webhooks live at loopback and private addresses?", False
     )
-    file_key: str | None = option("Key for names of migrated files.", None)
+    file_key: str | None = option(
+        "Key of the application at the hosted Parse service, for the URLs of files that stayed there.", None
+    )
 
     # --- Where we are
     host: str = option("Address to listen on.", "0.0.0.0")  # noqa: S104
@@ -638,8 +640,12 @@ class Settings:
         refusal="fileDownload must be an object value.",
     )
     preserve_file_name: bool = option("Store files without a random prefix.", False)
-    file_key: str | None = option(
-        "Key of the application at the hosted Parse service, for the URLs of files that stayed there.", None
+    private_files: bool = option(
+        "Are files in fields marked `private` only for those who can read their object, by signed URLs?", True
+    )
+    file_url_lifetime: int = option("Seconds that a signed URL is good for.", 900)
+    file_signing_key: str | None = option(
+        "Key of signed URLs; default: made from the master key. A new one ends all URLs.", None
     )
     encryption_key: str | None = option(
         "Encrypts stored files: in parse-server's own way where they lie in MongoDB.", None
@@ -805,6 +811,7 @@ def _check_numbers(settings: Settings) -> None:
         settings.max_limit is None or settings.max_limit > 0, "Max limit must be a value greater than 0."
     )
     _require(0 <= settings.port < 65536, "port must be between 0 and 65535")
+    _require(settings.file_url_lifetime > 0, "fileUrlLifetime must be a value greater than 0")
     _require(settings.object_id_size > 0, "objectIdSize must be a value greater than 0")
     _require(settings.max_upload_size > 0, "maxUploadSize must be a size such as 20mb")
 

@@ -10,7 +10,9 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from dataclasses import dataclass
+from functools import lru_cache
+
+from parse_clone.immutable import immutable
 
 PARAMETER = "access"
 """The URL's parameter that holds a grant."""
@@ -21,7 +23,7 @@ MASTER_PRINCIPAL = "+master"
 LONGEST_GRANT = 512
 
 
-@dataclass(frozen=True, slots=True)
+@immutable()
 class Grant:
     """`principal` (a user id, `*` for everybody, or the master key) may read a file until `expires`, in
     seconds since 1970."""
@@ -30,6 +32,7 @@ class Grant:
     expires: int
 
 
+@lru_cache(maxsize=8)
 def derive_key(secret: str) -> bytes:
     """Make the key of signatures from a secret of the settings."""
     return hmac.digest(secret.encode(), b"signed file URLs", hashlib.sha256)

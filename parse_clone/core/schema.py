@@ -55,8 +55,8 @@ class FieldType:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field's definition. `options` holds `required`, `defaultValue` and whatever else was given,
-    as in the schema API; only these two mean something to the server."""
+    """A field's definition. `options` holds `required`, `defaultValue`, `private` and whatever else was
+    given, as in the schema API; only these three mean something to the server."""
 
     type: FieldType
     options: Mapping[str, Json] = field(default_factory=dict)
@@ -64,6 +64,11 @@ class Field:
     @property
     def required(self) -> bool:
         return self.options.get("required") is True
+
+    @property
+    def private(self) -> bool:
+        """Are the files that it holds only for those who can read the object?"""
+        return self.options.get("private") is True
 
     @property
     def has_default(self) -> bool:
@@ -103,6 +108,19 @@ class ClassSchema:
     def file_fields(self) -> tuple[str, ...]:
         """The fields that hold files."""
         return tuple(name for name, field in self.fields.items() if field.type.name == "File")
+
+    @cached_property
+    def private_fields(self) -> tuple[str, ...]:
+        """The fields whose files are private: a file, or an array or an object with files in it."""
+        kinds = ("File", "Array", "Object")
+        return tuple(
+            name for name, field in self.fields.items() if field.private and field.type.name in kinds
+        )
+
+    @cached_property
+    def holding_fields(self) -> tuple[str, ...]:
+        """The fields that make their object a holder of files."""
+        return tuple(dict.fromkeys((*self.file_fields, *self.private_fields)))
 
     @cached_property
     def rules(self) -> ClassRules:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import structlog
 
 from parse_clone.core.byte_ranges import ByteRange, read_range
-from parse_clone.core.context import Auth, RequestContext
+from parse_clone.core.context import MASTER, NOBODY, Auth, RequestContext
 from parse_clone.core.file_names import (
     check_directory,
     check_extension,
@@ -21,13 +21,19 @@ from parse_clone.core.file_names import (
     is_stored_name,
     with_extension,
 )
+from parse_clone.core.file_signatures import MASTER_PRINCIPAL, read_grant
 from parse_clone.core.file_types import is_active, served_type
 from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.query import Page, object_id_is
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
 from parse_clone.ports import FileStore, StoredFile
-from parse_clone.services.objects.present import file_url
+from parse_clone.services.objects.auditing import audit
+from parse_clone.services.objects.file_links import REFUSED, Access, find_access
+from parse_clone.services.objects.present import file_url, signing_key
 from parse_clone.services.toolbox import Toolbox
-from parse_clone.services.triggers import FILE, FileEvent, TriggerKind, run_trigger
+from parse_clone.services.triggers import FILE, AuditEvent, FileEvent, TriggerKind, run_trigger
+from parse_clone.services.users.authentication import without_secrets
+from parse_clone.services.users.roles import load_role_names
 from parse_clone.settings import FileDownload, FileUpload
 
 log = structlog.get_logger("parse_clone")
@@ -240,27 +246,79 @@ async def open_file(
     toolbox: Toolbox, context: RequestContext, name: str, wanted_range: str | None
 ) -> Download | None:
     """Open a file for reading; None if there is none, or none for this caller."""
-    if not context.auth.is_master:
-        check_caller(context.auth, toolbox.settings.file_download, ErrorCode.OPERATION_FORBIDDEN, "download")
+    check_download(toolbox, context)
     name = await run_before_find(toolbox, context, name)
     found = await stat(toolbox, name)
-    if found is None:
+    access = REFUSED if found is None else await find_access(toolbox, context, name)
+    if found is None or not access.is_granted:
         return None
     part = read_range(wanted_range, found.size)
+    await audit_download(toolbox, context, name, access)
+    if toolbox.triggers.has(FILE, TriggerKind.AFTER_FIND):
+        download = await run_after_find(toolbox, context, name, found, part)
+    else:
+        download = await plain_download(toolbox, name, found, part)
+    return replace(download, headers={**download.headers, **PRIVATE}) if access.is_private else download
+
+
+PRIVATE = {"Cache-Control": "private, no-cache", "Referrer-Policy": "no-referrer"}
+"""A private file is asked for again each time, and its URL is told to nobody."""
+
+
+def check_download(toolbox: Toolbox, context: RequestContext) -> None:
+    """Refuse the kind of caller that may not read files at all."""
+    if not context.auth.is_master:
+        options = toolbox.settings.file_download
+        check_caller(context.auth, options, ErrorCode.OPERATION_FORBIDDEN, "download")
+
+
+async def plain_download(toolbox: Toolbox, name: str, found: StoredFile, part: ByteRange | None) -> Download:
+    """Send a file as it is stored."""
     start, end = (0, found.size) if part is None else (part.start, part.end)
     files = store_of(toolbox)
-    if not toolbox.triggers.has(FILE, TriggerKind.AFTER_FIND):
-        return Download(
-            name=name,
-            size=found.size,
-            content=files.read(name, start, end),
-            content_type=served_type(name),
-            part=part,
-            etag=entity_tag(name, found),
-            headers=protective_headers(name),
-            location=await files.location(name),
-        )
-    return await run_after_find(toolbox, context, name, found, part)
+    return Download(
+        name=name,
+        size=found.size,
+        content=files.read(name, start, end),
+        content_type=served_type(name),
+        part=part,
+        etag=entity_tag(name, found),
+        headers=protective_headers(name),
+        location=await files.location(name),
+    )
+
+
+async def audit_download(toolbox: Toolbox, context: RequestContext, name: str, access: Access) -> None:
+    """Tell the auditor of the object whose file is about to be read."""
+    holder = access.holder
+    if holder is not None:
+        where: JsonObject = {holder.field: {"__type": "File", "name": name}}
+        ids = (holder.object_id,)
+        await audit(toolbox, AuditEvent("download", holder.class_name, ids, context, where=where))
+
+
+async def bearer(toolbox: Toolbox, context: RequestContext, name: str, proof: str) -> RequestContext:
+    """Who reads by a signed URL: the principal it was made for. One who says that he is somebody else, and a
+    URL that is altered or too old, get nothing out of it."""
+    key, now = signing_key(toolbox.settings), toolbox.clock.now().timestamp()
+    grant = read_grant(proof, name, key, now)
+    auth = context.auth
+    if grant is None or auth.is_privileged or (auth.user is not None and auth.user_id != grant.principal):
+        return context
+    if grant.principal == MASTER_PRINCIPAL:
+        return replace(context, auth=MASTER)
+    return (
+        context if grant.principal == "*" else replace(context, auth=await auth_of(toolbox, grant.principal))
+    )
+
+
+async def auth_of(toolbox: Toolbox, user_id: str) -> Auth:
+    """The rights that a user has now; one who is gone has nobody's."""
+    schema = await toolbox.catalog.get("_User")
+    found = [] if schema is None else await toolbox.storage.find(schema, object_id_is(user_id), Page(limit=1))
+    if not found:
+        return NOBODY
+    return Auth(user=without_secrets(found[0]), roles=await load_role_names(toolbox, user_id))
 
 
 async def stat(toolbox: Toolbox, name: str) -> StoredFile | None:
@@ -349,11 +407,10 @@ async def run_after_find(
 
 async def read_metadata(toolbox: Toolbox, context: RequestContext, name: str) -> JsonObject:
     """Answer the metadata of a file; of none, nothing."""
-    if not context.auth.is_master:
-        check_caller(context.auth, toolbox.settings.file_download, ErrorCode.OPERATION_FORBIDDEN, "download")
+    check_download(toolbox, context)
     name = await run_before_find(toolbox, context, name)
     found = await stat(toolbox, name)
-    if found is None:
+    if found is None or not (await find_access(toolbox, context, name)).is_granted:
         return {}
     event = FileEvent(
         TriggerKind.AFTER_FIND,

@@ -16,6 +16,7 @@ from parse_clone.core.permissions import row_condition
 from parse_clone.core.query import WHOLE, AnyOf, Condition, In, NotIn, all_of, object_id_is
 from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.immutable import immutable
+from parse_clone.services.objects.file_links import link_files
 from parse_clone.services.objects.save import (
     announce,
     authorize_save,
@@ -270,6 +271,7 @@ INSTALLATION_SAVE_STEPS: tuple[SaveStep, ...] = (
     run_before_save,
     grow_schema,
     fill_and_require,
+    link_files,
     write,
     replace_rows,
     announce,

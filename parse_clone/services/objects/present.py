@@ -5,13 +5,17 @@ Hides protected fields and internal members, shows relation fields, completes fi
 
 from __future__ import annotations
 
-from parse_clone.core.context import RequestContext
+from collections.abc import Hashable
+
+from parse_clone.core.context import Auth, RequestContext
 from parse_clone.core.file_names import historic_url, url_path
+from parse_clone.core.file_signatures import MASTER_PRINCIPAL, PARAMETER, Grant, derive_key, expiry, sign
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.permissions import FieldView, field_view, visible
 from parse_clone.core.schema import ClassSchema
 from parse_clone.core.values import relation
 from parse_clone.services.toolbox import Toolbox
+from parse_clone.settings import Settings
 
 
 class Presenter:
@@ -24,20 +28,54 @@ class Presenter:
         self._context = context
 
     @property
+    def sight(self) -> Hashable:
+        """What the visible form depends on besides the row: callers of equal sight see the same."""
+        schema, context = self._schema, self._context
+        base_url = context.base_url if schema.holding_fields else ""
+        return self.view, base_url, principal_of(context.auth) if self._signs else ""
+
+    @property
+    def _signs(self) -> bool:
+        return bool(self._schema.private_fields) and self._toolbox.settings.private_files
+
+    @property
     def shows_stored_form(self) -> bool:
         """Are rows shown as they are stored, but for the relation fields?"""
-        return self.view.shows_all and not self._schema.file_fields
+        return self.view.shows_all and not self._schema.holding_fields
 
     def present(self, row: JsonObject) -> JsonObject:
         """Build the visible form of a row; the row itself stays as it is."""
         schema = self._schema
         shown = visible(row, self.view)
-        if shown is row or schema.relations or schema.file_fields:
+        if shown is row or schema.relations or schema.holding_fields:
             shown = {**shown, **relation_fields(schema)}
         for name in schema.file_fields:
             if name in shown:
                 shown[name] = with_url(self._toolbox, self._context, shown[name])
+        if self._signs:
+            self._sign(shown)
         return shown
+
+    def _sign(self, shown: JsonObject) -> None:
+        """Give the private files of an object URLs that are good for this caller, for a while."""
+        settings, now = self._toolbox.settings, self._toolbox.clock.now().timestamp()
+        grant = Grant(principal_of(self._context.auth), expiry(now, settings.file_url_lifetime))
+        for name in self._schema.private_fields:
+            if name in shown:
+                shown[name] = self._with_signed_urls(shown[name], grant)
+
+    def _with_signed_urls(self, value: Json, grant: Grant) -> Json:
+        match value:
+            case {"__type": "File", "name": str(name)}:
+                proof = sign(grant, name, signing_key(self._toolbox.settings))
+                url = file_url(self._toolbox, self._context, name)
+                return {"__type": "File", "name": name, "url": f"{url}?{PARAMETER}={proof}"}
+            case list():
+                return [self._with_signed_urls(member, grant) for member in value]
+            case dict():
+                return {key: self._with_signed_urls(member, grant) for key, member in value.items()}
+            case _:
+                return value
 
 
 def present(toolbox: Toolbox, context: RequestContext, schema: ClassSchema, row: JsonObject) -> JsonObject:
@@ -63,3 +101,16 @@ def file_url(toolbox: Toolbox, context: RequestContext, name: str) -> str:
     """The URL of a stored file."""
     settings = toolbox.settings
     return historic_url(settings.file_key, name) or context.base_url + url_path(settings.app_id, name)
+
+
+# --- Signatures ------------------------------------------------------------------------------------------
+
+
+def principal_of(auth: Auth) -> str:
+    """The name under which a caller is given signed URLs."""
+    return MASTER_PRINCIPAL if auth.is_privileged else auth.user_id or "*"
+
+
+def signing_key(settings: Settings) -> bytes:
+    """The key of signed URLs."""
+    return derive_key(settings.file_signing_key or settings.master_key)

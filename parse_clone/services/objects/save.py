@@ -41,6 +41,7 @@ from parse_clone.core.values import check_file_domains, encode_date
 from parse_clone.errors import ErrorCode, ParseError, object_not_found, permission_denied
 from parse_clone.services.changes import ObjectChange
 from parse_clone.services.objects.auditing import audited, event_of_save
+from parse_clone.services.objects.file_links import link_files
 from parse_clone.services.objects.requests import SaveAnswer, SaveRequest
 from parse_clone.services.objects.steps import Save, SaveStep, changed
 from parse_clone.services.toolbox import Toolbox
@@ -430,6 +431,7 @@ SAVE_STEPS: tuple[SaveStep, ...] = (
     run_before_save,
     grow_schema,
     fill_and_require,
+    link_files,
     write,
     announce,
     run_after_save,

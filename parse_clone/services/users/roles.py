@@ -15,6 +15,7 @@ from parse_clone.services.objects.delete import (
     run_after_delete,
     run_before_delete,
 )
+from parse_clone.services.objects.file_links import link_files
 from parse_clone.services.objects.save import (
     announce,
     authorize_save,
@@ -89,6 +90,7 @@ ROLE_SAVE_STEPS: tuple[SaveStep, ...] = (
     run_before_save,
     grow_schema,
     fill_and_require,
+    link_files,
     write,
     forget_roles,
     announce,

@@ -26,6 +26,7 @@ from parse_clone.services.objects.delete import (
     run_after_delete,
     run_before_delete,
 )
+from parse_clone.services.objects.file_links import link_files
 from parse_clone.services.objects.requests import SaveAnswer
 from parse_clone.services.objects.save import (
     announce,
@@ -459,6 +460,7 @@ USER_SAVE_STEPS: tuple[SaveStep, ...] = (
     check_username,
     check_email,
     keep_own_access,
+    link_files,
     hiding_existence(write_user),
     renew_sessions,
     open_first_session,

@@ -22,6 +22,7 @@ from parse_clone.services.objects.delete import (
     run_after_delete,
     run_before_delete,
 )
+from parse_clone.services.objects.file_links import link_files
 from parse_clone.services.objects.present import present
 from parse_clone.services.objects.requests import SaveAnswer
 from parse_clone.services.objects.save import (
@@ -143,6 +144,7 @@ SESSION_SAVE_STEPS: tuple[SaveStep, ...] = (
     run_before_save,
     grow_schema,
     fill_and_require,
+    link_files,
     write,
     replace_older_session,
     forget_session,

@@ -12,6 +12,7 @@ from base64 import b64decode
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from urllib.parse import parse_qs
 
 import orjson
 
@@ -46,11 +47,13 @@ from parse_clone.api.rest.responses import (
 from parse_clone.core.byte_ranges import UnsatisfiableRange
 from parse_clone.core.context import RequestContext
 from parse_clone.core.file_names import is_stored_name
+from parse_clone.core.file_signatures import PARAMETER
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.errors import ErrorCode, ParseError, Unauthorized
 from parse_clone.services.files import (
     HookRefused,
     Upload,
+    bearer,
     delete_file,
     open_file,
     read_metadata,
@@ -94,10 +97,14 @@ class FilesRoom:
             return ok({}) if is_metadata else unknown_application(sanitized=sanitized)
         caller = read_caller({**visit.headers, "x-parse-application-id": app_id}, {}, visit.ip, settings)
         context, limits = await self._admit(visit, with_all_keys(caller, settings))
+        name = "/".join(rest[1:] if is_metadata else rest)
+        proof = read_parameter(visit, PARAMETER)
+        if proof is not None:
+            context = await bearer(visit.toolbox, context, name, proof)
         try:
             if is_metadata:
-                return ok(await read_metadata(visit.toolbox, context, "/".join(rest[1:])), headers=limits)
-            return await self._send(visit, context, "/".join(rest), limits)
+                return ok(await read_metadata(visit.toolbox, context, name), headers=limits)
+            return await self._send(visit, context, name, limits)
         except HookRefused as refusal:
             return refused(refusal.error, sanitized=sanitized)
         except ParseError as refusal:
@@ -171,6 +178,12 @@ class FilesRoom:
         self, visit: Visit, caller: Caller, method: str | None = None
     ) -> tuple[RequestContext, Headers]:
         return await self.entrance.admit(visit, caller, method or visit.method, visit.path)
+
+
+def read_parameter(visit: Visit, name: str) -> str | None:
+    """A parameter of the URL, as text."""
+    query: str = visit.scope["query_string"].decode("latin-1")
+    return parse_qs(query).get(name, [None])[-1] if query else None
 
 
 def with_all_keys(caller: Caller, settings: Settings) -> Caller:

@@ -1,0 +1,149 @@
+"""What every file store promises, on each of them: whole files or none, ranges, names, time, and nothing left."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from parse_clone.adapters.files.gridfs import GridFsFiles
+from parse_clone.adapters.files.local import LocalFiles
+from parse_clone.ports import FileStore
+
+STORES = ("local", "gridfs")
+LONG = bytes(range(256)) * 4000  # four chunks of GridFS, and a bit
+
+
+@pytest.fixture(params=STORES)
+async def files(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FileStore]:
+    """An empty file store."""
+    opened: FileStore
+    match request.param:
+        case "local":
+            opened = LocalFiles(tmp_path / "files")
+        case "gridfs":
+            opened = GridFsFiles(f"{request.getfixturevalue('mongo_uri')}/files_{uuid4().hex}")
+    yield opened
+    await opened.close()
+
+
+async def stream(*pieces: bytes, failure: Exception | None = None) -> AsyncGenerator[bytes, None]:
+    for piece in pieces:
+        yield piece
+    if failure is not None:
+        raise failure
+
+
+async def write(files: FileStore, name: str, *pieces: bytes) -> int:
+    return await files.write(name, stream(*pieces), "application/octet-stream", {}, {})
+
+
+async def read(files: FileStore, name: str, start: int = 0, end: int | None = None) -> bytes:
+    if end is None:
+        found = await files.stat(name)
+        assert found is not None
+        end = found.size
+    return b"".join([piece async for piece in files.read(name, start, end)])
+
+
+async def names(files: FileStore) -> set[str]:
+    return {name async for name, _ in files.list_names()}
+
+
+async def test_a_file_is_read_as_it_was_written(files: FileStore) -> None:
+    assert await write(files, "a.bin", LONG[:7], b"", LONG[7:300_000], LONG[300_000:]) == len(LONG)
+    assert await read(files, "a.bin") == LONG
+
+
+async def test_a_directory_is_part_of_the_name(files: FileStore) -> None:
+    await write(files, "labs/2026/a.txt", b"one")
+    await write(files, "labs/a.txt", b"two")
+    assert await read(files, "labs/2026/a.txt") == b"one"
+    assert await names(files) == {"labs/2026/a.txt", "labs/a.txt"}
+
+
+@pytest.mark.parametrize("start", [0, 1, 261_119, 261_120, 261_121, 700_000])
+@pytest.mark.parametrize("size", [1, 2, 261_120, 300_001])
+async def test_a_range_is_read(files: FileStore, start: int, size: int) -> None:
+    await write(files, "a.bin", LONG)
+    end = min(len(LONG), start + size)
+    assert await read(files, "a.bin", start, end) == LONG[start:end]
+
+
+async def test_metadata_are_kept_and_replaced(files: FileStore) -> None:
+    await files.write("a.txt", stream(b"x"), "text/plain", {"owner": "ward", "n": 1}, {"tag": "v"})
+    found = await files.stat("a.txt")
+    assert found is not None and {key.lower(): str(value) for key, value in found.metadata.items()} == {
+        "owner": "ward",
+        "n": "1",
+    }
+    await write(files, "a.txt", b"longer")
+    found = await files.stat("a.txt")
+    assert found is not None and (found.size, found.metadata) == (6, {})
+
+
+async def test_the_time_of_the_last_write_is_told(files: FileStore) -> None:
+    await write(files, "a.txt", b"x")
+    found = await files.stat("a.txt")
+    listed = [moment async for _, moment in files.list_names()]
+    assert found is not None and listed == [found.modified]
+    assert abs(datetime.now(UTC) - found.modified) < timedelta(minutes=5)
+
+
+async def test_what_is_not_there_is_not_there(files: FileStore) -> None:
+    assert await files.stat("none.txt") is None
+    assert await files.delete("none.txt") is False
+    assert await names(files) == set()
+    with pytest.raises(OSError, match="none.txt"):
+        await read(files, "none.txt", 0, 1)
+
+
+async def test_a_deleted_file_is_gone_with_all_its_states(files: FileStore) -> None:
+    await write(files, "a.txt", b"one")
+    await write(files, "a.txt", b"two")
+    assert await files.delete("a.txt") is True
+    assert await files.stat("a.txt") is None
+    assert await files.delete("a.txt") is False
+
+
+async def test_a_failed_write_leaves_what_was_there(files: FileStore) -> None:
+    await write(files, "a.txt", b"before")
+    for name in ("a.txt", "b.txt"):
+        with pytest.raises(RuntimeError, match="the client hung up"):
+            await files.write(
+                name, stream(LONG, failure=RuntimeError("the client hung up")), "text/plain", {"n": 1}, {}
+            )
+    assert await read(files, "a.txt") == b"before"
+    assert await files.stat("b.txt") is None
+    assert await names(files) == {"a.txt"}
+
+
+async def test_a_reader_sees_one_state_of_a_file(files: FileStore) -> None:
+    await write(files, "a.bin", LONG)
+    reading = files.read("a.bin", 0, len(LONG))
+    first = await anext(reading)
+    await write(files, "a.bin", b"x" * len(LONG))
+    assert first + b"".join([piece async for piece in reading]) == LONG
+    assert await read(files, "a.bin") == b"x" * len(LONG)
+
+
+async def test_a_sweep_leaves_files_alone(files: FileStore) -> None:
+    await write(files, "a.bin", b"old")
+    await write(files, "a.bin", LONG)
+    await files.sweep(datetime.now(UTC) + timedelta(hours=1))
+    assert await read(files, "a.bin") == LONG
+    assert await files.sweep(datetime.now(UTC) + timedelta(hours=1)) == 0
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 200_000), max_size=5), st.integers(0, 10**6), st.integers(0, 10**6))
+async def test_any_part_of_any_pieces(files: FileStore, cuts: list[int], one: int, other: int) -> None:
+    edges = [0, *sorted(min(cut * 5, len(LONG)) for cut in cuts), len(LONG)]
+    await write(files, "a.bin", *[LONG[a:b] for a, b in zip(edges, edges[1:], strict=False)])
+    start, end = sorted((min(one, len(LONG)), min(other, len(LONG))))
+    assert await read(files, "a.bin", start, end) == LONG[start:end]
