@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from time import perf_counter
@@ -40,7 +41,7 @@ MANY_ROWS = 200
 """More are not written on the event loop."""
 
 _STEPS_BETWEEN_LOOKS = 500  # of SQLite's machine
-_ATTEMPTS_SPARED = 200  # after a query was too slow for the event loop
+_FEWEST_SPARED, _MOST_SPARED = 8, 512  # queries that go to a thread at once, after one was too slow
 _MOST_SLOW_SHAPES = 1000
 _RETRY_INTERVAL = 0.002
 _CHECKPOINT_PAGES = 1000
@@ -180,6 +181,14 @@ class _Waiting(Generic[T]):
         self.since = loop.time()
 
 
+@dataclass(slots=True)
+class _Slowness:
+    """How many more queries of a shape go to a thread at once, and how many after the next slow one."""
+
+    left: int = 0
+    spared: int = _FEWEST_SPARED
+
+
 class Database:
     """The file, as one process uses it. `:memory:` is a file of its own that goes away with it."""
 
@@ -194,7 +203,7 @@ class Database:
         self._waiting: list[_Waiting[Any]] = []
         self._scheduled = False
         self._turn = asyncio.Lock()  # held by the open transaction
-        self._slow_shapes: dict[str, int] = {}
+        self._slow_shapes: dict[str, _Slowness] = {}
         self._apart: Connection | None = None
         self._log_pages = 0
         self._checkpoint: asyncio.Future[None] | None = None
@@ -228,7 +237,9 @@ class Database:
         """Run a query: here while it is quick, else by a reader thread."""
         if not self._is_slow(query.text):
             try:
-                return decode(self._main.rows(query))
+                rows = self._main.rows(query)
+                self._slow_shapes.pop(query.text, None)
+                return decode(rows)
             except TooSlow:
                 self._remember_slow(query.text)
             except apsw.BusyError:
@@ -256,19 +267,19 @@ class Database:
             raise database_error(error) from error
 
     def _is_slow(self, shape: str) -> bool:
-        spared = self._slow_shapes.get(shape)
-        if spared is None:
+        slowness = self._slow_shapes.get(shape)
+        if slowness is None or slowness.left == 0:
             return False
-        if spared > 0:
-            self._slow_shapes[shape] = spared - 1
-        else:
-            del self._slow_shapes[shape]
+        slowness.left -= 1
         return True
 
     def _remember_slow(self, shape: str) -> None:
+        """Spare a shape the event loop for a while: a short one at first, for a busy machine may be to blame."""
         if len(self._slow_shapes) >= _MOST_SLOW_SHAPES:
             self._slow_shapes.clear()
-        self._slow_shapes[shape] = _ATTEMPTS_SPARED
+        slowness = self._slow_shapes.setdefault(shape, _Slowness())
+        slowness.left = slowness.spared
+        slowness.spared = min(2 * slowness.spared, _MOST_SPARED)
 
     # --- Writes -------------------------------------------------------------------------------------------
 
@@ -321,11 +332,15 @@ class Database:
             _refuse(batch, error)
             return
         try:
-            outcomes = [_attempt(self._main, write, alone=len(batch) == 1) for write in batch]
+            outcomes = self._attempt(batch)
             if any(failure is None for _, failure in outcomes):
                 self._main.driver.execute("COMMIT")
             else:
                 self._main.roll_back()
+        except apsw.BusyError:
+            self._main.roll_back()
+            self._wait_on(batch)
+            return
         except apsw.Error as error:  # a full disk takes all of them with it
             self._main.roll_back()
             _refuse(batch, error)
@@ -336,6 +351,16 @@ class Database:
             else:
                 write.answer.set_exception(failure)
         self._shorten_log()
+
+    def _attempt(self, batch: Sequence[_Waiting[Any]]) -> list[tuple[Any, Exception | None]]:
+        """Do writes in one go. Only if one fails, do them again, each with a place to go back to."""
+        if len(batch) > 1:
+            try:
+                return [(write.work(self._main), None) for write in batch]
+            except Exception:
+                self._main.roll_back()
+                self._main.driver.execute("BEGIN IMMEDIATE")
+        return [_attempt(self._main, write, alone=len(batch) == 1) for write in batch]
 
     def _wait_on(self, batch: Sequence[_Waiting[Any]]) -> None:
         """Try again soon: another process is writing."""
