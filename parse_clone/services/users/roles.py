@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from parse_clone.core.context import RequestContext
 from parse_clone.core.names import JoinTable
 from parse_clone.core.query import In, Page
+from parse_clone.core.schema import ClassSchema
 from parse_clone.services.objects.delete import (
     announce_deletion,
     authorize_delete,
@@ -47,22 +48,27 @@ async def load_role_names(toolbox: Toolbox, user_id: str) -> tuple[str, ...]:
 
 
 async def _read_role_names(toolbox: Toolbox, user_id: str) -> tuple[str, ...]:
-    found: set[str] = set()
-    new = set(await toolbox.storage.owning_ids(USERS, [user_id]))
-    while new:
-        found |= new
-        parents = [await toolbox.storage.owning_ids(CHILDREN, ids) for ids in _batches(sorted(new))]
-        new = set().union(*parents) - found  # roles met before end a circle
-    schema = await toolbox.catalog.get("_Role") if found else None
-    if schema is None:
-        return ()
+    """Walk upwards, level by level. A deleted role leads nowhere, though its links are still stored."""
+    schema = await toolbox.catalog.get("_Role")
+    found: dict[str, str] = {}
+    level = set() if schema is None else set(await toolbox.storage.owning_ids(USERS, [user_id]))
+    met = set(level)
+    while level and schema is not None:
+        names = await _names_of(toolbox, schema, level)
+        found |= names
+        parents = [await toolbox.storage.owning_ids(CHILDREN, ids) for ids in _batches(sorted(names))]
+        level = set().union(*parents) - met  # roles met before end a circle
+        met |= level
+    return tuple(sorted(found.values()))
+
+
+async def _names_of(toolbox: Toolbox, schema: ClassSchema, ids: set[str]) -> dict[str, str]:
     page = Page(keys=frozenset({"name"}))
-    rows = [
-        row
-        for ids in _batches(sorted(found))
-        for row in await toolbox.storage.find(schema, In("objectId", tuple(ids)), page)
-    ]
-    return tuple(sorted(str(row["name"]) for row in rows))
+    return {
+        str(row["objectId"]): str(row["name"])
+        for some in _batches(sorted(ids))
+        for row in await toolbox.storage.find(schema, In("objectId", tuple(some)), page)
+    }
 
 
 def _batches(ids: Sequence[str]) -> list[Sequence[str]]:

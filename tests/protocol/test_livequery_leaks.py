@@ -1,0 +1,282 @@
+"""Every change reaches those who may see it, and nobody else: what each subscriber hears of each write is
+compared with what the same caller finds over REST right before and right after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from parse_clone.settings import LiveQuery
+from tests.protocol.live_clients import Frame, LiveClient, live_client, redis_server
+from tests.servers import APP_ID, MASTER_KEY, REST_KEY, RunningServer, running_server
+
+State = dict[str, Any] | None
+Json = dict[str, Any]
+
+OPEN = {"*": True}
+AUTHENTICATED = {"requiresAuthentication": True}
+WATCHED = {"status": "open"}
+
+CLASSES: dict[str, Json] = {
+    "ByAcl": {"find": OPEN, "get": OPEN},
+    "ByLogin": {"find": AUTHENTICATED, "get": AUTHENTICATED},
+    "ByRole": {"find": {"role:team": True}, "get": {"role:team": True}},
+    "ByPointer": {"find": {}, "get": {}, "readUserFields": ["owner"]},
+    "Protected": {
+        "find": OPEN,
+        "get": OPEN,
+        "protectedFields": {"*": ["note"], "role:team": [], "userField:owner": []},
+    },
+}
+
+VIEWERS = (
+    "anonymous",
+    "owner",
+    "stranger",
+    "member",
+    "intern",
+    "leaver",
+    "leaver in a transaction",
+    "intern who leaves",
+    "temp",
+    "logged out",
+    "with another password",
+    "without a session",
+    "deleted",
+)
+MEMBERS = ("member", "leaver", "leaver in a transaction", "logged out", "with another password")
+INTERNS = ("intern", "intern who leaves", "without a session", "deleted")
+
+
+def read(*principals: str) -> Json:
+    return {principal: {"read": True} for principal in principals}
+
+
+WRITES: tuple[tuple[str, Callable[[str], Json]], ...] = (
+    (
+        "create",
+        lambda owner: {"status": "open", "value": 1, "note": "first", "ACL": read(owner, "role:team")},
+    ),
+    ("update", lambda owner: {"value": 2, "note": "second"}),
+    ("leave by the query", lambda owner: {"status": "closed", "note": "third"}),
+    ("change unseen", lambda owner: {"value": 3, "note": "fourth"}),
+    ("enter by the query", lambda owner: {"status": "open", "note": "fifth"}),
+    ("leave by the ACL", lambda owner: {"ACL": read(owner), "note": "sixth"}),
+    ("enter by the ACL", lambda owner: {"ACL": read(owner, "role:team"), "note": "seventh"}),
+    ("open to all", lambda owner: {"ACL": read("*"), "note": "eighth"}),
+    ("close to all", lambda owner: {"ACL": {}, "note": "ninth"}),
+    ("change behind closed doors", lambda owner: {"value": 4, "note": "tenth"}),
+    ("open to all and delete", lambda owner: {"ACL": read("*")}),
+    ("delete", lambda owner: {}),
+    ("create for the owner", lambda owner: {"status": "open", "note": "eleventh", "ACL": read(owner)}),
+    ("delete it", lambda owner: {}),
+    ("create for the team", lambda owner: {"status": "open", "note": "twelfth", "ACL": read("role:team")}),
+    ("delete that", lambda owner: {}),
+)
+
+
+@dataclass
+class Viewer:
+    """A caller who watches every class, and can ask over REST."""
+
+    id: str
+    token: str
+    live: LiveClient
+
+    def finds(self, rest: httpx.Client, class_name: str, object_id: str) -> State:
+        """What a query for the object answers now. Without a good token he is nobody."""
+        where = json.dumps({"objectId": {"$in": [object_id]}})
+        for token in (self.token, ""):
+            headers = {"X-Parse-Session-Token": token} if token else {}
+            answer = rest.get(f"/classes/{class_name}", params={"where": where}, headers=headers)
+            if answer.status_code == 200:
+                results = answer.json()["results"]
+                return results[0] if results else None
+            if answer.json()["code"] != 209:
+                break
+        return None
+
+
+class Ward:
+    """Writes go to `writer`, subscriptions and queries to `reader`: one server, or two on one database."""
+
+    def __init__(self, writer: RunningServer, reader: RunningServer, stack: ExitStack) -> None:
+        keys = {"X-Parse-Application-Id": APP_ID, "X-Parse-REST-API-Key": REST_KEY}
+        master = {**keys, "X-Parse-Master-Key": MASTER_KEY}
+        self.rest = stack.enter_context(httpx.Client(base_url=reader.url, headers=keys, timeout=30))
+        self.client = stack.enter_context(httpx.Client(base_url=writer.url, headers=keys, timeout=30))
+        self.master = stack.enter_context(httpx.Client(base_url=writer.url, headers=master, timeout=30))
+        self.mount = httpx.URL(writer.url).path
+        fields = {
+            "status": {"type": "String"},
+            "value": {"type": "Number"},
+            "note": {"type": "String"},
+            "owner": {"type": "Pointer", "targetClass": "_User"},
+        }
+        for name, permissions in CLASSES.items():
+            self.write("POST", f"/schemas/{name}", {"fields": fields, "classLevelPermissions": permissions})
+        self.viewers = {name: self._viewer(name, reader, stack) for name in VIEWERS}
+        self.roles = {
+            "interns": self._role("interns", INTERNS, ()),
+            "temps": self._role("temps", ("temp",), ()),
+        }
+        self.roles["team"] = self._role("team", MEMBERS, tuple(self.roles.values()))
+        for viewer in self.viewers.values():
+            for request_id, name in enumerate(CLASSES, 1):
+                where = {"className": name, "where": WATCHED}
+                viewer.live.ask({"op": "subscribe", "requestId": request_id, "query": where})
+            viewer.live.subscribe(0, "Marker")
+
+    def _viewer(self, name: str, reader: RunningServer, stack: ExitStack) -> Viewer:
+        if name == "anonymous":
+            return Viewer("", "", stack.enter_context(live_client(reader)))
+        username = f"{name} {uuid4().hex[:6]}"
+        answer = self.client.post("/users", json={"username": username, "password": "correct horse 9"})
+        user = answer.json()
+        live = stack.enter_context(live_client(reader, sessionToken=user["sessionToken"]))
+        return Viewer(user["objectId"], user["sessionToken"], live)
+
+    def _role(self, name: str, members: tuple[str, ...], children: tuple[str, ...] = ()) -> str:
+        users = [pointer("_User", self.viewers[member].id) for member in members]
+        body: Json = {"name": name, "ACL": {}, "users": {"__op": "AddRelation", "objects": users}}
+        if children:
+            roles = [pointer("_Role", child) for child in children]
+            body["roles"] = {"__op": "AddRelation", "objects": roles}
+        return str(self.write("POST", "/roles", body)["objectId"])
+
+    def write(self, method: str, path: str, body: Json | None = None, **headers: str) -> Json:
+        """Write with the master key."""
+        answer = self.master.request(method, path, json=body, headers=headers)
+        assert answer.status_code < 300, answer.text
+        written: Json = answer.json()
+        return written
+
+    def without(self, *members: str) -> Json:
+        """The operation that removes people from a role."""
+        users = [pointer("_User", self.viewers[member].id) for member in members]
+        return {"users": {"__op": "RemoveRelation", "objects": users}}
+
+    def take_rights_away(self) -> None:
+        """Every way in which somebody loses what he had, through the server that nobody watches."""
+        self.write("PUT", f"/roles/{self.roles['team']}", self.without("leaver"))
+        removal = {
+            "method": "PUT",
+            "path": f"{self.mount}/roles/{self.roles['team']}",
+            "body": self.without("leaver in a transaction"),
+        }
+        self.write("POST", "/batch", {"requests": [removal], "transaction": True})
+        self.write("PUT", f"/roles/{self.roles['interns']}", self.without("intern who leaves"))
+        self.write("DELETE", f"/roles/{self.roles['temps']}")
+        logout = {"X-Parse-Session-Token": self.viewers["logged out"].token}
+        assert self.client.post("/logout", headers=logout).status_code == 200
+        other = self.viewers["with another password"]
+        self.write("PUT", f"/users/{other.id}", {"password": "another horse 9"})
+        where = {"user": pointer("_User", self.viewers["without a session"].id)}
+        sessions = self.master.get("/sessions", params={"where": json.dumps(where)}).json()["results"]
+        for session in sessions:
+            self.write("DELETE", f"/sessions/{session['objectId']}")
+        self.write("DELETE", f"/users/{self.viewers['deleted'].id}")
+
+
+def pointer(class_name: str, object_id: str) -> Json:
+    return {"__type": "Pointer", "className": class_name, "objectId": object_id}
+
+
+@pytest.fixture(params=["one process", "two processes and Redis"], scope="module")
+def ward(request: pytest.FixtureRequest) -> Iterator[Ward]:
+    options: Json = {"live_query": LiveQuery(class_names=(*CLASSES, "Marker")), "cache_ttl": 60_000}
+    with ExitStack() as stack:
+        if request.param == "one process":
+            server = stack.enter_context(running_server("sqlite", **options))
+            yield Ward(server, server, stack)
+            return
+        options["redis_url"] = stack.enter_context(redis_server())
+        options["database_uri"] = f"{request.getfixturevalue('mongo_uri')}/leaks_{uuid4().hex[:8]}"
+        writer = stack.enter_context(running_server("mongo", **options))
+        reader = stack.enter_context(running_server("mongo", **options))
+        yield Ward(writer, reader, stack)
+
+
+Heard = dict[str, set[tuple[str, str, str]]]
+
+
+def test_nothing_appears_in_a_frame_that_its_reader_cannot_read_over_rest(ward: Ward) -> None:
+    heard = watch_all_writes(ward)
+    assert {event for _, _, event in heard["member"]} == {"create", "enter", "update", "leave", "delete"}
+    for name in (*MEMBERS, *INTERNS, "temp"):
+        assert heard[name] == heard["member"], name
+    assert len(heard["member"]) > len(heard["stranger"]) > len(heard["anonymous"])
+
+    ward.take_rights_away()
+    heard_after = watch_all_writes(ward)
+    equals = dict.fromkeys(("leaver", "leaver in a transaction", "intern who leaves", "temp"), "stranger")
+    nobodies = ("logged out", "with another password", "without a session", "deleted")
+    equals |= dict.fromkeys(nobodies, "anonymous")
+    for name in VIEWERS:
+        assert heard_after[name] == heard[equals.get(name, name)], name
+
+
+def watch_all_writes(ward: Ward) -> Heard:
+    """Make every write in every class; returns who heard which events of which writes."""
+    heard: Heard = {name: set() for name in VIEWERS}
+    for request_id, class_name in enumerate(CLASSES, 1):
+        object_id, known = "", dict[str, State]()
+        for label, body in WRITES:
+            if label.startswith("delete"):
+                ward.write("DELETE", f"/classes/{class_name}/{object_id}")
+            elif label.startswith("create"):
+                owner = ward.viewers["owner"].id
+                fields = {**body(owner), "owner": pointer("_User", owner)}
+                object_id = ward.write("POST", f"/classes/{class_name}", fields)["objectId"]
+                known = dict.fromkeys(VIEWERS)
+            else:
+                ward.write("PUT", f"/classes/{class_name}/{object_id}", body(ward.viewers["owner"].id))
+            ward.write("POST", "/classes/Marker", {})
+            for name, viewer in ward.viewers.items():
+                before, after = known[name], viewer.finds(ward.rest, class_name, object_id)
+                frames = viewer.live.until(0)
+                place = f"{class_name}: {label}, heard by {name}"
+                check_frames(place, request_id, frames, before, after, label)
+                heard[name] |= {(class_name, label, frame["op"]) for frame in frames}
+                known[name] = after
+    return heard
+
+
+def check_frames(
+    place: str, request_id: int, frames: list[Frame], before: State, after: State, label: str
+) -> None:
+    """Compare what was heard with what REST answers."""
+    if label.startswith("delete"):
+        expected = "delete" if is_watched(before) else None
+    else:
+        expected = expected_event(before, after, is_new=label.startswith("create"))
+    assert [frame["op"] for frame in frames] == ([expected] if expected else []), place
+    for frame in frames:
+        assert frame["requestId"] == request_id, place
+        shown = before if after is None else after
+        assert without_class(frame["object"]) == shown, place
+        has_original = expected in ("update", "enter", "leave")
+        assert without_class(frame.get("original")) == (before if has_original else None), place
+
+
+def expected_event(before: State, after: State, *, is_new: bool) -> str | None:
+    """The event for somebody who could read the one state and can read the other."""
+    was, matches = is_watched(before), is_watched(after)
+    if was:
+        return "update" if matches else "leave"
+    return None if not matches else "create" if is_new else "enter"
+
+
+def is_watched(state: State) -> bool:
+    return state is not None and state["status"] == WATCHED["status"]
+
+
+def without_class(state: State) -> State:
+    return None if state is None else {key: value for key, value in state.items() if key != "className"}
