@@ -34,7 +34,17 @@ from parse_clone.cloud.registration import Cloud
 from parse_clone.core.class_permissions import FieldProtection
 from parse_clone.core.values import KeywordDenylist
 from parse_clone.errors import ParseError, SettingsError
-from parse_clone.ports import AuthProvider, Clock, FileStore, Ids, Mailer, PasswordHasher, PubSub, Storage
+from parse_clone.ports import (
+    Analytics,
+    AuthProvider,
+    Clock,
+    FileStore,
+    Ids,
+    Mailer,
+    PasswordHasher,
+    PubSub,
+    Storage,
+)
 from parse_clone.services.caches import Caches
 from parse_clone.services.catalog import SchemaCatalog
 from parse_clone.services.changes import Listeners
@@ -65,6 +75,7 @@ class Adapters:
     storage: Storage | None = None
     files: FileStore | None = None
     mailer: Mailer | None = None
+    analytics: Analytics | None = None
     auth_providers: Mapping[str, AuthProvider] | None = None
     clock: Clock = field(default_factory=SystemClock)
     ids: Ids = field(default_factory=RandomIds)
@@ -213,6 +224,7 @@ async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitS
         },
         files=files,
         mailer=adapters.mailer,
+        analytics=adapters.analytics,
         http=http,
         keywords=keyword_denylist(settings),
         protection=field_protection(settings),

@@ -114,9 +114,12 @@ class FileStore(Protocol):
         content_type: str,
         metadata: JsonObject,
         tags: Mapping[str, str],
+        *,
+        replacing: StoredFile | None = None,
     ) -> int:
         """Store a whole file or nothing, in the place of a file of that name; returns its size in bytes.
-        Whatever `content` raises passes through, and nothing is stored."""
+        Whatever `content` raises passes through, and nothing is stored. With `replacing` only if the file is
+        still in that state: else `FileNotFoundError`."""
         ...
 
     async def stat(self, name: str) -> StoredFile | None: ...
@@ -196,6 +199,14 @@ class HttpSender(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Analytics(Protocol):
+    """Where clients' analytics events go."""
+
+    async def track(self, event: str, parameters: JsonObject) -> None:
+        """One event (`AppOpened` is one of them), with what the client sent along."""
+        ...
 
 
 class Clock(Protocol):

@@ -23,7 +23,7 @@ from typing import Any
 
 import uvicorn
 
-from parse_clone.app import Register, create_app
+from parse_clone.app import Adapters, Register, create_app
 from parse_clone.cli import websocket_options
 from parse_clone.settings import LiveQuery, Settings
 
@@ -94,6 +94,7 @@ def running_server(
     mongo_uri: str = "",
     prepare: Callable[[Settings], None] = lambda settings: None,
     register: Register | None = None,
+    adapters: Adapters | None = None,
     **options: Any,
 ) -> Iterator[RunningServer]:
     """Run a server on a new database of an engine. `prepare` runs before the server does, `register`
@@ -123,7 +124,7 @@ def running_server(
     }
     settings = Settings(**{**chosen, **options})
     prepare(settings)
-    app = create_app(settings, register=register)
+    app = create_app(settings, adapters, register)
     config = uvicorn.Config(
         app,
         host="127.0.0.1",

@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 
 from parse_clone.core.class_permissions import FieldProtection
 from parse_clone.core.values import KeywordDenylist
-from parse_clone.ports import AuthProvider, Clock, FileStore, HttpSender, Ids, Mailer, PasswordHasher, Storage
+from parse_clone.ports import (
+    Analytics,
+    AuthProvider,
+    Clock,
+    FileStore,
+    HttpSender,
+    Ids,
+    Mailer,
+    PasswordHasher,
+    Storage,
+)
 from parse_clone.services.caches import Caches
 from parse_clone.services.catalog import SchemaCatalog
 from parse_clone.services.changes import ChangeFeed
@@ -35,5 +45,6 @@ class Toolbox:
     files: FileStore | None = None
     mailer: Mailer | None = None
     http: HttpSender | None = None
+    analytics: Analytics | None = None
     keywords: KeywordDenylist = field(default_factory=KeywordDenylist)
     protection: FieldProtection = field(default_factory=FieldProtection)

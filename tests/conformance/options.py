@@ -29,9 +29,6 @@ OLDER_DEFAULTS = {
 
 KNOWN = {option.metadata["name"] or wire_name(option.name) for option in fields(Settings)}
 
-UNCONNECTED = ("analyticsAdapter",)
-"""Adapters that the server does not have, or that are not handed on to it."""
-
 UNLIMITED = RequestComplexity(
     **{option.name: None for option in fields(RequestComplexity) if option.name != "allow_regex"}
 )
@@ -64,9 +61,6 @@ def read_settings(options: Mapping[str, Any], database_uri: str, files_url: str,
 
 def refuse_unconnected(options: Mapping[str, Any]) -> None:
     """Say so if an option wants a room of the server that is not connected to the harness."""
-    for name in UNCONNECTED:
-        if has_functions(options.get(name)):
-            raise NotImplementedError(f"{name} of the test process")
     push = options.get("push") or {}
     if isinstance(push, dict) and has_functions(push.get("adapter")):
         raise NotImplementedError("push.adapter of the test process")
@@ -79,9 +73,11 @@ def read_adapters(options: Mapping[str, Any]) -> Adapters:
         name: RemoteProvider(provider) for name, provider in auth.items() if has_functions(provider)
     }
     mailer, files = options.get("emailAdapter"), options.get("filesAdapter")
+    analytics = options.get("analyticsAdapter")
     return Adapters(
         auth_providers=providers,
         mailer=RemoteMailer(mailer) if isinstance(mailer, dict) else None,
+        analytics=RemoteAnalytics(analytics) if has_functions(analytics) else None,
         files=RemoteFiles(files) if has_functions(files) else None,
     )
 
@@ -103,6 +99,19 @@ class RemoteMailer:
         await self._adapter["sendMail"]({"to": to, "subject": subject, "text": text})
 
 
+class RemoteAnalytics:
+    """Analytics events go to the test process."""
+
+    def __init__(self, adapter: Mapping[str, Any]) -> None:
+        self._adapter = adapter
+
+    async def track(self, event: str, parameters: JsonObject) -> None:
+        if event == "AppOpened":
+            await self._adapter["appOpened"](parameters)
+        else:
+            await self._adapter["trackEvent"](event, parameters)
+
+
 class RemoteFiles:
     """A file store in the test process."""
 
@@ -116,6 +125,8 @@ class RemoteFiles:
         content_type: str,
         metadata: JsonObject,
         tags: Mapping[str, str],
+        *,
+        replacing: StoredFile | None = None,
     ) -> int:
         options: JsonObject = {"metadata": metadata}
         if tags:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from parse_clone import __version__
 from parse_clone.api.rest.request import Request
-from parse_clone.api.rest.responses import EMPTY, Answer, ok, security_check_disabled
+from parse_clone.api.rest.responses import Answer, ok, security_check_disabled
 from parse_clone.api.rest.router import Route
 from parse_clone.core.json_types import JsonObject
 from parse_clone.errors import ErrorCode, ParseError
@@ -52,8 +52,10 @@ def describe_features(settings: Settings) -> JsonObject:
 
 
 async def track_event(request: Request, name: str) -> Answer:
-    """Listen to an analytics event."""
-    return EMPTY
+    """Hand an analytics event on, where somebody listens."""
+    if request.toolbox.analytics is not None:
+        await request.toolbox.analytics.track(name, request.body)
+    return ok({})
 
 
 async def script_log(request: Request) -> Answer:
