@@ -22,10 +22,11 @@ def clinic(request: pytest.FixtureRequest) -> Iterator[Clinic]:
 def test_sequence_diagram(clinic: Clinic) -> None:
     patient, clinician = clinic.patient, clinic.clinician
     chart = create_profile(clinic, "MRN-0001")
+    uploaded = clinician.caller.post("/files/ecg.txt", "25 mm/s")
     report = {
         "patient": chart,
         "orderedBy": clinician.pointer,
-        "reportData": {"__type": "File", "name": "0123456789abcdef_ecg.pdf"},
+        "reportData": {"__type": "File", "name": uploaded["name"]},
         "ACL": clinic.shared_acl(),
     }
     reports = []

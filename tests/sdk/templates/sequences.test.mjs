@@ -60,7 +60,8 @@ test('wound care: assessments, message, updated assessment', async () => {
 test('cardiology suite: ECG reports, rehab log, message, finalized report', async () => {
   const { patient, other, clinician } = await people();
   const profile = await register(patient, clinician);
-  const file = Parse.File.fromJSON({ __type: 'File', name: '0123456789abcdef_ecg.pdf', url: 'http://localhost/ecg.pdf' });
+  const file = new Parse.File('ecg.txt', { base64: Buffer.from('25 mm/s').toString('base64') }, 'text/plain');
+  await file.save(clinician.session);
   const report = { patient: profile, orderedBy: clinician.user, reportData: file, status: 'draft', publishedAt: new Date('2026-02-01') };
   const saved = await save('ECGReport', report, readableBy(patient, clinician), clinician);
 
