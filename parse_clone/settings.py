@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -684,7 +685,7 @@ class Settings:
         for check in _CHECKS:
             check(self)
 
-    @property
+    @cached_property
     def client_keys(self) -> Mapping[str, str]:
         """The configured client keys by option name; if there is one, a client must show one."""
         keys = {

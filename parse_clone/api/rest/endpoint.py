@@ -6,6 +6,7 @@ routes, and rate limits before anything that costs.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -73,7 +74,8 @@ class RestEndpoint:
         self._entrance = Entrance(toolbox, allowed, limits)
         self._rooms = rooms or {}
         self._cors = Cors(settings)
-        self._log = log.bind()  # once: what is below the level costs next to nothing
+        self._log = log.bind()
+        self._logs_requests = self._log.is_enabled_for(logging.DEBUG)
         self._proxies = Networks(settings.trust_proxy)
         self._mount = settings.mount_path.rstrip("/")
         self._mount_bytes = self._mount.lower().encode()
@@ -84,10 +86,11 @@ class RestEndpoint:
         answer = PREFLIGHT if method == "OPTIONS" else await self._answer(scope, receive, method)
         if answer is not None:
             await self._send(scope, send, answer)
-            milliseconds = round((perf_counter() - begun) * 1000, 1)
-            self._log.debug(
-                "request", method=method, path=scope["path"], status=answer.status, ms=milliseconds
-            )
+            if self._logs_requests:
+                milliseconds = round((perf_counter() - begun) * 1000, 1)
+                self._log.debug(
+                    "request", method=method, path=scope["path"], status=answer.status, ms=milliseconds
+                )
 
     async def _answer(self, scope: Scope, receive: Receive, method: str) -> Answer | None:
         try:
@@ -185,4 +188,7 @@ async def send_answer(
 
 def has_already(request_headers: list[tuple[bytes, bytes]], tag: bytes) -> bool:
     """Does the client say that it has the answer with this tag?"""
-    return any(name == b"if-none-match" and tag in value for name, value in request_headers)
+    for name, value in request_headers:
+        if name == b"if-none-match":
+            return tag in value
+    return False

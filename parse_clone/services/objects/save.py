@@ -340,7 +340,8 @@ def not_writable(save: Save) -> ParseError:
 
 async def change_links(toolbox: Toolbox, save: Save) -> None:
     """Link and unlink what relation operations name."""
-    assert save.object_id is not None
+    if save.object_id is None or not save.schema.relations:
+        return
     for key, change in relation_changes(save.operations).items():
         table = JoinTable(save.class_name, key)
         if change.add:

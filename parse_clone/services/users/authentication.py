@@ -70,8 +70,11 @@ def privilege_of(settings: Settings, credentials: Credentials) -> Privilege:
 
 def check_client_key(settings: Settings, credentials: Credentials) -> None:
     """Where client keys are configured, one of them must be presented."""
-    keys = settings.client_keys
-    if keys and not any(is_same(credentials.client_keys.get(name), key) for name, key in keys.items()):
+    keys, presented = settings.client_keys, credentials.client_keys
+    for name, key in keys.items():
+        if is_same(presented.get(name), key):
+            return
+    if keys:
         raise Unauthorized
 
 
