@@ -63,7 +63,7 @@ def invalid_json(text: str) -> ParseError:
 # --- Values ----------------------------------------------------------------------------------------------
 
 _ATOMS = ("Pointer", "Date", "Bytes", "GeoPoint", "Polygon", "File")  # a tuple: clients name unhashable types
-_NORMALISED_WITHIN = frozenset({"Pointer", "Date", "Bytes"})  # inside of a field the others lie as they came
+_NORMALISED_WITHIN = ("Pointer", "Date", "Bytes")  # inside of a field the others lie as they came
 _DATES_AS_TEXT = frozenset(
     {
         "createdAt",
