@@ -52,8 +52,13 @@ def encode_schema(schema: ClassSchema) -> JsonObject:
         "classLevelPermissions": permissions,
     }
     if schema.indexes:
-        encoded["indexes"] = {name: dict(keys) for name, keys in schema.indexes.items()}
+        encoded["indexes"] = {name: _encode_keys(keys) for name, keys in schema.indexes.items()}
     return encoded
+
+
+def _encode_keys(keys: IndexSpec) -> JsonObject:
+    """Parse quirk: the index of the ids shows the document database's name of the field."""
+    return {"_id" if path == "objectId" else path: kind for path, kind in keys.items()}
 
 
 def encode_field(field: Field) -> JsonObject:

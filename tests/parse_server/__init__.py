@@ -36,9 +36,12 @@ class Client:
     def as_nobody(self) -> Client:
         return replace(self, headers={})
 
+    @property
+    def all_headers(self) -> dict[str, str]:
+        return {"X-Parse-Application-Id": APP_ID, "X-Parse-REST-API-Key": REST_KEY, **self.headers}
+
     def request(self, method: str, path: str, **arguments: Any) -> Any:
-        keys = {"X-Parse-Application-Id": APP_ID, "X-Parse-REST-API-Key": REST_KEY}
-        return self.http.request(method, path, headers={**keys, **self.headers}, **arguments).json()
+        return self.http.request(method, path, headers=self.all_headers, **arguments).json()
 
     def get(self, path: str, **params: Any) -> Any:
         """GET; parameters that are not texts travel as JSON."""

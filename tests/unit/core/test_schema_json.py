@@ -71,7 +71,7 @@ def test_a_class_is_shown_with_its_fields_permissions_and_indexes() -> None:
         "classLevelPermissions": open_permissions(),
     }
     assert encode_schema(LAB)["indexes"] == {
-        "_id_": {"objectId": 1},
+        "_id_": {"_id": 1},
         "by_code": {"code": 1, "createdAt": -1},
     }
     assert encode_schema(system_schema("_JobStatus"))["classLevelPermissions"] == {}
