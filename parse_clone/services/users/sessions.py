@@ -20,10 +20,7 @@ ONE = Page(limit=1)
 
 async def find_session(toolbox: Toolbox, token: str) -> JsonObject | None:
     """Load the session of a token, expired or not."""
-    schema = await toolbox.catalog.get("_Session")
-    if schema is None:
-        return None
-    found = await toolbox.storage.find(schema, has_token(token), ONE)
+    found = await toolbox.storage.find(await known_session_class(toolbox), has_token(token), ONE)
     return found[0] if found else None
 
 
@@ -92,8 +89,8 @@ def expiry(toolbox: Toolbox, moment: datetime) -> datetime:
 
 async def close_sessions(toolbox: Toolbox, user_id: str, *conditions: Condition) -> None:
     """Revoke a user's sessions, at once and everywhere."""
-    schema = await toolbox.catalog.get("_Session")
-    if schema is not None and await toolbox.storage.delete(schema, all_of(belongs_to(user_id), *conditions)):
+    schema = await known_session_class(toolbox)
+    if await toolbox.storage.delete(schema, all_of(belongs_to(user_id), *conditions)):
         await toolbox.caches.invalidate_user(user_id)
 
 
@@ -102,6 +99,11 @@ async def invalidate_session(toolbox: Toolbox, session: JsonObject) -> None:
     user_id = user_id_of(session)
     if user_id is not None:
         await toolbox.caches.invalidate_user(user_id)
+
+
+async def known_session_class(toolbox: Toolbox) -> ClassSchema:
+    """The class of sessions, to look for some: another process may have opened the first one just now."""
+    return await toolbox.catalog.get("_Session") or new_schema("_Session")
 
 
 async def session_class(toolbox: Toolbox) -> ClassSchema:
