@@ -262,6 +262,21 @@ def driver_options(settings: Settings) -> dict[str, Any]:
 
 
 def open_files(settings: Settings) -> FileStore:
+    """The file store that the settings name, encrypted if they have keys."""
+    from parse_clone.adapters.files.encrypted import EncryptedFiles
+    from parse_clone.adapters.files.gridfs import GridFsFiles
+    from parse_clone.adapters.files.parse_server_encryption import ParseServerEncryption
+
+    files, keys = open_plain_files(settings), dict(settings.file_encryption_keys)
+    if settings.encryption_key is None:
+        return EncryptedFiles(files, keys) if keys else files
+    if not isinstance(files, GridFsFiles):
+        return EncryptedFiles(files, keys or {"encryptionKey": settings.encryption_key})
+    older = ParseServerEncryption(files, settings.encryption_key)
+    return EncryptedFiles(files, keys, older) if keys else older
+
+
+def open_plain_files(settings: Settings) -> FileStore:
     """The file store that the settings name: by default, files lie where the database lies."""
     from parse_clone.adapters.files.local import LocalFiles
 

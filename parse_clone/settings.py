@@ -651,6 +651,10 @@ class Settings:
     encryption_key: str | None = option(
         "Encrypts stored files: in parse-server's own way where they lie in MongoDB.", None
     )
+    file_encryption_keys: Mapping[str, str] = option(
+        "Secrets that encrypt stored files, by id; the first is for new files, the others are for reading.",
+        dict,
+    )
 
     # --- Cloud code, push, LiveQuery, GraphQL
     cloud: str | None = option(

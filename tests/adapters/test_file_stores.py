@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from parse_clone.adapters.files.encrypted import EncryptedFiles
 from parse_clone.adapters.files.gridfs import GridFsFiles
 from parse_clone.adapters.files.local import LocalFiles
+from parse_clone.adapters.files.parse_server_encryption import ParseServerEncryption
 from parse_clone.ports import FileStore
 
-STORES = ("local", "gridfs")
+STORES = ("local", "gridfs", "encrypted directory", "encrypted gridfs", "gridfs of parse-server")
 LONG = bytes(range(256)) * 4000  # four chunks of GridFS, and a bit
 
 
@@ -26,8 +28,14 @@ async def files(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     match request.param:
         case "local":
             opened = LocalFiles(tmp_path / "files")
-        case "gridfs":
+        case "encrypted directory":
+            opened = EncryptedFiles(LocalFiles(tmp_path / "files"), {"1": "a secret"})
+        case kind:
             opened = GridFsFiles(f"{request.getfixturevalue('mongo_uri')}/files_{uuid4().hex}")
+            if kind == "encrypted gridfs":
+                opened = EncryptedFiles(opened, {"1": "a secret"})
+            elif kind == "gridfs of parse-server":
+                opened = ParseServerEncryption(opened, "a secret")
     yield opened
     await opened.close()
 
@@ -147,3 +155,102 @@ async def test_any_part_of_any_pieces(files: FileStore, cuts: list[int], one: in
     await write(files, "a.bin", *[LONG[a:b] for a, b in zip(edges, edges[1:], strict=False)])
     start, end = sorted((min(one, len(LONG)), min(other, len(LONG))))
     assert await read(files, "a.bin", start, end) == LONG[start:end]
+
+
+# --- Encryption ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 3 * 65_536, len(LONG)])
+async def test_nothing_readable_is_stored(tmp_path: Path, size: int) -> None:
+    below = LocalFiles(tmp_path)
+    files = EncryptedFiles(below, {"1": "a secret"})
+    content = (b"patient Doe " * (size // 12 + 1))[:size]
+    assert await write(files, "a.txt", content) == size
+    stored = await read(below, "a.txt")
+    assert b"patient" not in stored
+    assert len(stored) == 64 + size + 16 * max(1, -(-size // 65_536))
+    assert await read(files, "a.txt") == content
+
+
+@pytest.mark.parametrize("damage", ["bit", "cut", "swapped chunks", "other name", "header", "longer"])
+async def test_what_was_altered_is_not_read(tmp_path: Path, damage: str) -> None:
+    files = EncryptedFiles(LocalFiles(tmp_path), {"1": "a secret"})
+    await write(files, "a.txt", LONG)
+    path = tmp_path / "a.txt"
+    stored = bytearray(path.read_bytes())
+    chunk, name = 65_552, "a.txt"
+    match damage:
+        case "bit":
+            stored[64 + chunk + 100] ^= 1
+        case "cut":
+            del stored[64 + 2 * chunk :]
+        case "swapped chunks":
+            one, two = stored[64 : 64 + chunk], stored[64 + chunk : 64 + 2 * chunk]
+            stored[64 : 64 + 2 * chunk] = two + one
+        case "other name":
+            name = "b.txt"
+        case "header":
+            stored[60] ^= 1
+        case "longer":
+            stored += b"x" * 30
+    (tmp_path / name).write_bytes(stored)
+    with pytest.raises(OSError, match="not authentic"):
+        await read(files, name)
+
+
+async def test_a_file_of_an_unknown_key_is_not_read(tmp_path: Path) -> None:
+    await write(EncryptedFiles(LocalFiles(tmp_path), {"1": "a secret"}), "a.txt", LONG)
+    with pytest.raises(OSError, match="do not have: 1"):
+        await read(EncryptedFiles(LocalFiles(tmp_path), {"2": "another"}), "a.txt")
+    with pytest.raises(OSError, match="not authentic"):
+        await read(EncryptedFiles(LocalFiles(tmp_path), {"1": "another"}), "a.txt")
+
+
+async def test_renewing_takes_every_older_form_to_the_current_key(tmp_path: Path) -> None:
+    below = LocalFiles(tmp_path)
+    await below.write("plain.txt", stream(b"plain"), "text/plain", {"n": 1}, {})
+    await write(EncryptedFiles(below, {"1": "a secret"}), "old.txt", LONG)
+    files = EncryptedFiles(below, {"2": "another", "1": "a secret"})
+    assert await read(files, "plain.txt") == b"plain"
+    assert await read(files, "old.txt") == LONG
+    assert [await files.renew(name) for name in ("plain.txt", "old.txt", "old.txt", "none.txt")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    alone = EncryptedFiles(below, {"2": "another"})
+    assert await read(alone, "old.txt") == LONG
+    found = await alone.stat("plain.txt")
+    assert found is not None and (found.size, found.metadata) == (5, {"n": 1})
+
+
+@pytest.mark.parametrize("kind", ["local", "gridfs"])
+async def test_what_is_deleted_while_it_is_renewed_stays_deleted(
+    request: pytest.FixtureRequest, kind: str, tmp_path: Path
+) -> None:
+    below: FileStore
+    if kind == "local":
+        below = LocalFiles(tmp_path)
+    else:
+        below = GridFsFiles(f"{request.getfixturevalue('mongo_uri')}/files_{uuid4().hex}")
+    await write(below, "a.txt", LONG)
+    found = await below.stat("a.txt")
+
+    async def deleting() -> AsyncGenerator[bytes, None]:
+        yield LONG
+        await below.delete("a.txt")
+
+    with pytest.raises(FileNotFoundError):
+        await below.write("a.txt", deleting(), "text/plain", {}, {}, replacing=found)
+    assert await below.stat("a.txt") is None
+    await below.close()
+
+
+async def test_a_file_can_be_read_while_it_is_renewed(tmp_path: Path) -> None:
+    await write(EncryptedFiles(LocalFiles(tmp_path), {"1": "a secret"}), "a.txt", LONG)
+    files = EncryptedFiles(LocalFiles(tmp_path), {"2": "another", "1": "a secret"})
+    reading = files.read("a.txt", 0, len(LONG))
+    first = await anext(reading)
+    assert await files.renew("a.txt") is True
+    assert first + b"".join([piece async for piece in reading]) == LONG

@@ -41,6 +41,8 @@ class GridFsFiles:
         content_type: str,
         metadata: JsonObject,
         tags: Mapping[str, str],
+        *,
+        replacing: StoredFile | None = None,
     ) -> int:
         """Store a new revision. Its row is written last: until then there is nothing to read.
 
@@ -55,6 +57,11 @@ class GridFsFiles:
                 with driver_failures():
                     await self._chunks.insert_one({"files_id": file_id, "n": number, "data": data})
             with driver_failures():
+                replaced = None if replacing is None else await self._newest(name)
+                if replacing is not None and (
+                    replaced is None or replaced["uploadDate"] != replacing.modified
+                ):
+                    raise FileNotFoundError(f"{name} is gone, or another file")
                 await self._files.insert_one(
                     {
                         "_id": file_id,
@@ -65,6 +72,9 @@ class GridFsFiles:
                         "metadata": metadata,
                     }
                 )
+                if replaced is not None and not await self._files.find_one({"_id": replaced["_id"]}):
+                    await self._remove(file_id)  # it was deleted meanwhile
+                    raise FileNotFoundError(f"{name} is gone")
         except BaseException:
             with suppress(PyMongoError):
                 await self._chunks.delete_many({"files_id": file_id})
@@ -110,12 +120,14 @@ class GridFsFiles:
             raise OSError(f"chunks of {name} are missing")
 
     async def delete(self, name: str) -> bool:
-        """Delete every revision: first what can be found, then what it is made of."""
+        """Delete every revision: first what can be found, then what it is made of. A revision that comes
+        into being meanwhile is deleted, too."""
         with driver_failures():
-            ids = [row["_id"] async for row in self._files.find({"filename": name}, {"_id": 1})]
-            for file_id in ids:
-                await self._remove(file_id)
-            return bool(ids)
+            found = False
+            while row := await self._files.find_one({"filename": name}, {"_id": 1}):
+                await self._remove(row["_id"])
+                found = True
+            return found
 
     async def _remove(self, file_id: ObjectId) -> None:
         await self._files.delete_one({"_id": file_id})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -48,6 +49,8 @@ class LocalFiles:
         content_type: str,
         metadata: JsonObject,
         tags: Mapping[str, str],
+        *,
+        replacing: StoredFile | None = None,
     ) -> int:
         """Store a whole file or nothing."""
         incoming = await asyncio.to_thread(self._open_incoming)
@@ -56,7 +59,7 @@ class LocalFiles:
             async for block in blocks(content, CHUNK):
                 await asyncio.to_thread(incoming.write, block)
                 size += len(block)
-            await asyncio.to_thread(self._keep, incoming, name, metadata)
+            await asyncio.to_thread(self._keep, incoming, name, metadata, replacing)
         except BaseException:
             _forget(incoming)
             raise
@@ -67,16 +70,28 @@ class LocalFiles:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return open(folder / secrets.token_hex(16), "xb", opener=_open_privately)
 
-    def _keep(self, incoming: BinaryIO, name: str, metadata: JsonObject) -> None:
+    def _keep(
+        self, incoming: BinaryIO, name: str, metadata: JsonObject, replacing: StoredFile | None
+    ) -> None:
         incoming.flush()
         os.fsync(incoming.fileno())
         incoming.close()
-        notes = self._notes(name)
-        if metadata:
-            self._keep_notes(notes, metadata)
-        else:
-            notes.unlink(missing_ok=True)
-        _move(Path(incoming.name), self._path(name))
+        with contextlib.nullcontext() if replacing is None else self._alone():
+            if replacing is not None and self._stat(name) != replacing:
+                raise FileNotFoundError(f"{name} is gone, or another file")
+            notes = self._notes(name)
+            if metadata:
+                self._keep_notes(notes, metadata)
+            else:
+                notes.unlink(missing_ok=True)
+            _move(Path(incoming.name), self._path(name))
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep deletes and renewals from crossing, in every process: what is deleted does not come back."""
+        with open(self._root / INCOMING / ".lock", "ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _keep_notes(self, notes: Path, metadata: JsonObject) -> None:
         with self._open_incoming() as file:
@@ -124,13 +139,16 @@ class LocalFiles:
         return await asyncio.to_thread(self._delete, name)
 
     def _delete(self, name: str) -> bool:
-        try:
-            self._path(name).unlink()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        if self._stat(name) is None:
             return False
-        self._notes(name).unlink(missing_ok=True)
-        _sync_folder(self._path(name).parent)
-        return True
+        with self._alone():
+            try:
+                self._path(name).unlink()
+            except FileNotFoundError:
+                return False
+            self._notes(name).unlink(missing_ok=True)
+            _sync_folder(self._path(name).parent)
+            return True
 
     async def list_names(self) -> AsyncGenerator[tuple[str, datetime], None]:
         """Every stored name with the time of its last write."""
@@ -158,7 +176,7 @@ class LocalFiles:
 
     def _sweep(self, before: float) -> int:
         swept = 0
-        for path in (self._root / INCOMING).glob("*"):
+        for path in (self._root / INCOMING).glob("[!.]*"):
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < before:
                     path.unlink()
