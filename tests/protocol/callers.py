@@ -13,14 +13,17 @@ from tests.servers import APP_ID, MASTER_KEY, REST_KEY, RunningServer
 class Caller:
     """Speaks REST to a running server as one user, as nobody, or with the master key."""
 
-    def __init__(self, server: RunningServer, session: str = "", *, master: bool = False) -> None:
+    def __init__(
+        self, server: RunningServer, session: str = "", *, master: bool = False, master_key: str = ""
+    ) -> None:
         self.server = server
+        self.session = session
         self.session = session
         headers = {"X-Parse-Application-Id": APP_ID, "X-Parse-REST-API-Key": REST_KEY}
         if session:
             headers["X-Parse-Session-Token"] = session
-        if master:
-            headers["X-Parse-Master-Key"] = MASTER_KEY
+        if master or master_key:
+            headers["X-Parse-Master-Key"] = master_key or MASTER_KEY
         self._client = httpx.Client(base_url=server.url, headers=headers, timeout=30)
 
     def close(self) -> None:
