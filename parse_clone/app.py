@@ -283,6 +283,11 @@ def open_plain_files(settings: Settings) -> FileStore:
     url = settings.files_url or "database:"
     if url.startswith("file://"):
         return LocalFiles(Path(unquote(url.removeprefix("file://"))))
+    if url.startswith("s3://"):
+        from parse_clone.adapters.files.s3 import S3Files
+
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        return S3Files(bucket, prefix, **asdict(settings.s3))
     if settings.is_embedded:
         path = settings.database_path
         return LocalFiles.in_memory_of_the_process() if path is None else LocalFiles(path.parent / "files")

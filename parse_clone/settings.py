@@ -221,6 +221,29 @@ class FileDownload:
 
 
 @dataclass(frozen=True, kw_only=True)
+class S3Options:
+    """How a bucket of S3, or of what speaks its protocol, is reached. Without keys they are looked for where
+    the tools of AWS look."""
+
+    region: str = option("Region of the bucket.", "us-east-1", env="S3_REGION")
+    endpoint_url: str | None = option("Another server than that of AWS.", None, env="S3_ENDPOINT_URL")
+    access_key: str | None = option("Access key.", None, env="S3_ACCESS_KEY")
+    secret_key: str | None = option("Secret key.", None, env="S3_SECRET_KEY")
+    server_side_encryption: Literal["AES256", "aws:kms"] | None = option(
+        "How the bucket encrypts what it stores.", None, env="S3_SERVER_SIDE_ENCRYPTION"
+    )
+    kms_key_id: str | None = option("Key that it uses.", None, env="S3_KMS_KEY_ID")
+    cache_control: str | None = option(
+        "`Cache-Control` of stored files.", None, env="S3_GLOBAL_CACHE_CONTROL"
+    )
+    presigned_seconds: int = option(
+        "Lead downloads to the bucket by URLs that are good for so long; 0: through this server.",
+        0,
+        env="S3_PRESIGNED_SECONDS",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class IdempotencyOptions:
     """Which requests are done once, however often they arrive."""
 
@@ -640,6 +663,7 @@ class Settings:
         env="PARSE_SERVER_FILE_DOWNLOAD_OPTIONS",
         refusal="fileDownload must be an object value.",
     )
+    s3: S3Options = option("How a bucket is reached.", S3Options)
     preserve_file_name: bool = option("Store files without a random prefix.", False)
     private_files: bool = option(
         "Are files in fields marked `private` only for those who can read their object, by signed URLs?", True

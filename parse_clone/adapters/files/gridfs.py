@@ -105,7 +105,7 @@ class GridFsFiles:
         """Read a range of the newest revision, from the chunk on in which it begins."""
         row = await self._newest(name)
         if row is None:
-            raise OSError(f"no file {name}")
+            raise FileNotFoundError(f"no file {name}")
         size = row["chunkSize"]
         wanted = {"files_id": row["_id"], "n": {"$gte": start // size, "$lte": max(start, end - 1) // size}}
         position = start // size * size

@@ -1,5 +1,5 @@
 """Any file store, its files encrypted as parse-server encrypts those in MongoDB: the whole file is one
-message of AES-256-GCM, followed by its nonce (16 bytes) and tag (16 bytes). Nothing marks a file as encrypted.
+message of AES-256-GCM, then its nonce (16 bytes) and tag (16 bytes). Nothing marks a file as encrypted.
 
 Reading goes through a file twice: first to authenticate it, then to decrypt what is sent. Memory stays small.
 """
@@ -66,7 +66,7 @@ class ParseServerEncryption:
         """Read a range of a file that is authentic."""
         found = await self.stat(name)
         if found is None:
-            raise OSError(f"no encrypted file {name}")
+            raise FileNotFoundError(f"no encrypted file {name}")
         stored = self._below.read(name, found.size, found.size + NONCE + TAG)
         trailer = b"".join([piece async for piece in stored])
         nonce, tag = trailer[:NONCE], trailer[NONCE:]
