@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from parse_clone import __version__
+from parse_clone.api.livequery.protocol import LiveQueryProtocol
 from parse_clone.app import Asgi, create_app, opened_toolbox
 from parse_clone.configuration import load_settings, settings_page
 from parse_clone.core.audit_chain import Break, Head, canonical_json, check_entry
@@ -187,7 +188,7 @@ def websocket_options(settings: Settings) -> dict[str, Any]:
     """How uvicorn keeps WebSockets. Compression costs more CPU time and memory than the small frames save."""
     server = settings.live_query_server_options
     return {
-        "ws": "websockets-sansio",
+        "ws": LiveQueryProtocol,
         "ws_ping_interval": server.websocket_timeout / 1000,
         "ws_ping_timeout": server.websocket_timeout / 1000,
         "ws_max_size": server.max_frame_size,

@@ -28,6 +28,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from parse_clone.api.livequery.protocol import LiveQueryProtocol
 from parse_clone.app import create_app
 from parse_clone.cli import websocket_options
 from parse_clone.logs import configure_logs
@@ -109,7 +110,7 @@ class ServerUnderTest:
         self._data = data
         self._port = port
         self.config = uvicorn.Config(
-            self, host="localhost", port=port, ws="websockets-sansio", lifespan="off", log_level="warning"
+            self, host="localhost", port=port, ws=LiveQueryProtocol, lifespan="off", log_level="warning"
         )
         self._client = httpx.AsyncClient(timeout=30)
         self._options: dict[str, Any] | None = None
