@@ -6,6 +6,9 @@ import logging
 import sys
 
 import structlog
+from structlog.dev import plain_traceback
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from parse_clone.api.rest.middleware.request_log import REQUEST_ID
@@ -22,6 +25,9 @@ LEVELS = {
     "none": logging.CRITICAL,  # at which nothing is written
 }
 
+TRACEBACKS = ExceptionDictTransformer(show_locals=False)
+"""Neither form of the log shows the values of variables: passwords and session tokens are among them."""
+
 
 def configure_logs(settings: Settings) -> None:
     """Write the log of this process to standard error, at the level that the settings name."""
@@ -32,9 +38,10 @@ def configure_logs(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if as_json:
-        processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        processors += [ExceptionRenderer(TRACEBACKS), structlog.processors.JSONRenderer()]
     else:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        colors = sys.stderr.isatty()
+        processors.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain_traceback))
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(log_level(settings)),

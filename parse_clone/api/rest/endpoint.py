@@ -38,7 +38,6 @@ from parse_clone.api.rest.responses import (
     NOT_MODIFIED,
     PREFLIGHT,
     Answer,
-    HttpError,
     body_too_large,
     entity_tag,
     failure,
@@ -48,7 +47,6 @@ from parse_clone.api.rest.responses import (
 from parse_clone.api.rest.router import Router, run_route
 from parse_clone.core.context import NOBODY
 from parse_clone.core.networks import Networks
-from parse_clone.errors import Unauthorized
 from parse_clone.services.toolbox import Toolbox
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -107,8 +105,7 @@ class RestEndpoint:
         except ClientGone:
             return None
         except Exception as error:
-            if not isinstance(error, HttpError | Unauthorized):
-                log_refusal(method, scope["path"], error)
+            log_refusal(method, scope["path"], error)
             return failure(error, sanitized=self._toolbox.settings.enable_sanitized_error_response)
 
     def _welcome(self, scope: Scope, receive: Receive, method: str, segments: Sequence[str]) -> Visit:

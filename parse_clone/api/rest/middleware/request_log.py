@@ -9,7 +9,8 @@ from secrets import token_hex
 
 import structlog
 
-from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.api.rest.responses import HttpError
+from parse_clone.errors import ErrorCode, ParseError, Unauthorized
 
 log = structlog.get_logger("parse_clone.rest")
 
@@ -32,6 +33,8 @@ def start_request(offered: str | None) -> str:
 
 def log_refusal(method: str, path: str, error: Exception) -> None:
     """Write down why a request was refused: what the client was not told, and what nobody foresaw."""
+    if isinstance(error, HttpError | Unauthorized):
+        return  # the answer says it all
     if isinstance(error, ParseError) and error.code != ErrorCode.INTERNAL_SERVER_ERROR:
         if error.detail is not None:
             log.info("refused", method=method, path=path, code=error.code, reason=error.detail)
