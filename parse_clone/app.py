@@ -49,11 +49,13 @@ from parse_clone.services.caches import Caches
 from parse_clone.services.catalog import SchemaCatalog
 from parse_clone.services.changes import Listeners
 from parse_clone.services.declared_schemas import apply_declared_schemas
+from parse_clone.services.file_cleaning import JOB as CLEANING
+from parse_clone.services.file_cleaning import cleaning_job
 from parse_clone.services.livequery.feed import ChangeChannels, live_classes
 from parse_clone.services.livequery.hub import LiveQueryHub
 from parse_clone.services.objects.file_links import prepare_links
 from parse_clone.services.processes import connect_processes
-from parse_clone.services.schedules import run_schedules
+from parse_clone.services.schedules import Schedule, run_schedules
 from parse_clone.services.startup import prepare_database
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import TriggerRegistry
@@ -171,6 +173,9 @@ async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 def load_hooks(toolbox: Toolbox, register: Register | None) -> Cloud:
     """Let the application register its hooks: in Python, and by the module that the settings name."""
     cloud = Cloud(toolbox)
+    toolbox.triggers.jobs[CLEANING] = cleaning_job(toolbox)
+    if toolbox.settings.file_cleaning_grace is not None:
+        cloud.schedules.append(Schedule(CLEANING, None, "17 3 * * *"))
     if register is not None:
         register(cloud)
     if toolbox.settings.cloud is not None:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -20,9 +21,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from parse_clone import __version__
+from parse_clone.adapters.files.encrypted import EncryptedFiles
 from parse_clone.api.livequery.protocol import LiveQueryProtocol
 from parse_clone.app import Asgi, create_app, opened_toolbox
 from parse_clone.configuration import load_settings, settings_page
@@ -42,6 +45,7 @@ from parse_clone.services.audit_checkpoints import (
 )
 from parse_clone.services.audit_trail import AuditTrail
 from parse_clone.services.classes import find_objects, save_object
+from parse_clone.services.file_cleaning import clean_files
 from parse_clone.services.objects.requests import FindRequest, SaveRequest
 from parse_clone.services.schema_definitions import SchemaFileError
 from parse_clone.services.schema_files import (
@@ -72,6 +76,8 @@ cli.add_typer(schema_cli, name="schema")
 cli.add_typer(audit_cli, name="audit")
 cli.add_typer(users_cli, name="users")
 cli.add_typer(roles_cli, name="roles")
+files_cli = typer.Typer(help="Stored files.", no_args_is_help=True)
+cli.add_typer(files_cli, name="files")
 
 out = Console()
 err = Console(stderr=True, highlight=False)
@@ -448,6 +454,53 @@ def load_signing_key(file: Path) -> Ed25519PrivateKey:
     if not isinstance(loaded, Ed25519PrivateKey):
         raise SettingsError(f"{file} is no Ed25519 key")
     return loaded
+
+
+# --- Files -------------------------------------------------------------------------------------------------
+
+
+@files_cli.command("clean")
+def clean(
+    grace_hours: Annotated[float, typer.Option(help="Leave files alone that are younger.", min=0)] = 24,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be deleted.")] = False,
+    config: Config = None,
+    database_uri: DatabaseUri = None,
+) -> None:
+    """Delete the files that no object holds."""
+
+    async def work(toolbox: Toolbox) -> None:
+        found = await clean_files(toolbox, timedelta(hours=grace_hours), dry_run=dry_run)
+        for name in found.orphans:
+            out.print(name, markup=False, highlight=False, soft_wrap=True)
+        done = "would be deleted" if dry_run else "deleted"
+        err.print(f"{len(found.orphans)} files {done}, {found.kept} are held by objects.")
+
+    with_toolbox(config, database_uri, work)
+
+
+@files_cli.command("rotate-key")
+def rotate_key(config: Config = None, database_uri: DatabaseUri = None) -> None:
+    """Encrypt every file anew that is not encrypted with the first of `fileEncryptionKeys`. It can be
+    interrupted and run again, and the server may serve meanwhile."""
+
+    async def work(toolbox: Toolbox) -> None:
+        files = toolbox.files
+        if not isinstance(files, EncryptedFiles):
+            raise SettingsError("There is no key to rotate to: set fileEncryptionKeys")
+        renewed, failed = 0, 0
+        names = [name async for name, _ in files.list_names()]
+        with Progress(console=err) as progress:
+            for name in progress.track(names, description="Files"):
+                try:
+                    renewed += await files.renew(name)
+                except OSError as failure:
+                    failed += 1
+                    err.print(f"{name}: {failure}", markup=False, soft_wrap=True)
+        err.print(f"{renewed} of {len(names)} files encrypted anew, {failed} failed.")
+        if failed:
+            raise SettingsError("Some files could not be encrypted anew; they are as they were.")
+
+    with_toolbox(config, database_uri, work)
 
 
 # --- Check -------------------------------------------------------------------------------------------------

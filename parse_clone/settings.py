@@ -672,6 +672,10 @@ class Settings:
     file_signing_key: str | None = option(
         "Key of signed URLs; default: made from the master key. A new one ends all URLs.", None
     )
+    file_cleaning_grace: float | None = option(
+        "Hours after which files that no object holds are deleted, every night; default: only on demand.",
+        None,
+    )
     encryption_key: str | None = option(
         "Encrypts stored files: in parse-server's own way where they lie in MongoDB.", None
     )
@@ -840,6 +844,10 @@ def _check_numbers(settings: Settings) -> None:
         settings.max_limit is None or settings.max_limit > 0, "Max limit must be a value greater than 0."
     )
     _require(0 <= settings.port < 65536, "port must be between 0 and 65535")
+    _require(
+        settings.file_cleaning_grace is None or settings.file_cleaning_grace >= 1,
+        "fileCleaningGrace must be at least 1 hour",
+    )
     _require(settings.file_url_lifetime > 0, "fileUrlLifetime must be a value greater than 0")
     _require(settings.object_id_size > 0, "objectIdSize must be a value greater than 0")
     _require(settings.max_upload_size > 0, "maxUploadSize must be a size such as 20mb")

@@ -1,0 +1,88 @@
+"""Files that no object holds any more: found by reading every object, deleted after a time of grace.
+
+The grace is for files that were uploaded and are about to be given to an object. A file that is only
+mentioned in a text, by its URL, is not held.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+
+from parse_clone.core.json_types import Json
+from parse_clone.core.private_files import names_in
+from parse_clone.core.schema import ClassSchema
+from parse_clone.core.system_classes import system_schema
+from parse_clone.immutable import immutable
+from parse_clone.ports import FileStore
+from parse_clone.services.objects.file_links import LINKS, all_rows
+from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.triggers import JobCall, JobHandler
+from parse_clone.settings import Settings
+
+log = structlog.get_logger("files")
+
+JOB = "cleanFiles"
+
+_CAN_HOLD = frozenset({"File", "Array", "Object"})
+
+
+@immutable()
+class Cleaning:
+    """What a cleaning found. `swept` counts what interrupted and replaced writes had left."""
+
+    orphans: tuple[str, ...]
+    kept: int
+    swept: int = 0
+
+
+async def clean_files(toolbox: Toolbox, grace: timedelta, *, dry_run: bool = False) -> Cleaning:
+    """Delete the files older than `grace` that no object holds."""
+    files = toolbox.files
+    if files is None:
+        return Cleaning((), 0)
+    before = toolbox.clock.now() - grace
+    candidates = {name async for name, written in files.list_names() if written < before}
+    found = len(candidates)
+    for schema in (*toolbox.catalog.classes.values(), system_schema("_GlobalConfig")):
+        if candidates and any(field.type.name in _CAN_HOLD for field in schema.fields.values()):
+            await discard_held(toolbox, schema, candidates)
+    orphans = tuple(sorted(candidates))
+    if dry_run:
+        return Cleaning(orphans, found - len(orphans))
+    for name in orphans:
+        await delete_orphan(toolbox, files, name)
+    return Cleaning(orphans, found - len(orphans), await files.sweep(before))
+
+
+async def discard_held(toolbox: Toolbox, schema: ClassSchema, candidates: set[str]) -> None:
+    """Take the files that objects of a class hold, at any depth, out of the candidates."""
+    async for row in all_rows(toolbox, schema):
+        candidates.difference_update(names_in(row))
+
+
+async def delete_orphan(toolbox: Toolbox, files: FileStore, name: str) -> None:
+    """Delete a file and what was remembered of its holders."""
+    await files.delete(name)
+    for holder in await toolbox.storage.owning_ids(LINKS, [name]):
+        await toolbox.storage.unlink(LINKS, holder, [name])
+    log.info("deleted a file that no object holds", name=name)
+
+
+def grace_of(settings: Settings) -> float:
+    """The hours of grace that the settings give."""
+    return settings.file_cleaning_grace or 24
+
+
+def cleaning_job(toolbox: Toolbox) -> JobHandler:
+    """Make the job that cleans; its parameter `graceHours` counts more than the setting."""
+
+    async def clean(call: JobCall) -> Json:
+        wish = call.params.get("graceHours")
+        hours = wish if isinstance(wish, int | float) and wish >= 1 else grace_of(toolbox.settings)
+        cleaning = await clean_files(toolbox, timedelta(hours=hours))
+        await call.report(f"{len(cleaning.orphans)} files deleted, {cleaning.kept} kept.")
+        return None
+
+    return clean
