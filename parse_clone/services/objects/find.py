@@ -18,7 +18,7 @@ from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import RESERVED_FIELDS, root_of
 from parse_clone.core.permissions import ObjectOperation, check_class_access, check_query_paths, row_condition
-from parse_clone.core.query import Page, all_of, object_id_is
+from parse_clone.core.query import In, Page, all_of, object_id_is
 from parse_clone.core.query_json import (
     FindParameters,
     decode_find_parameters,
@@ -95,7 +95,7 @@ def with_limit(toolbox: Toolbox, request: FindRequest, parameters: FindParameter
         limit = request.max_limit
     else:
         return parameters
-    return replace(parameters, limit=limit)
+    return parameters if limit == parameters.limit else replace(parameters, limit=limit)
 
 
 def check_explain(toolbox: Toolbox, context: RequestContext, parameters: FindParameters) -> None:
@@ -118,6 +118,16 @@ def named_id(parameters: FindParameters) -> str | None:
     """The object id, if the query asks for nothing but one id."""
     object_id = parameters.where.get("objectId")
     return object_id if len(parameters.where) == 1 and isinstance(object_id, str) else None
+
+
+def included_ids(find: Find) -> tuple[str, ...] | None:
+    """The object ids of an include that no hook has changed: they are the server's own, and may be many."""
+    if find.request.purpose != "include":
+        return None
+    match find.parameters:
+        case FindParameters(where={"objectId": {"$in": list(ids)}, **others}, order="") if not others:
+            return tuple([text for text in ids if isinstance(text, str)])
+    return None
 
 
 def is_one_object(request: FindRequest, parameters: FindParameters) -> bool:
@@ -161,6 +171,8 @@ async def decode_query(toolbox: Toolbox, context: RequestContext, find: Find) ->
     object_id = named_id(find.parameters)
     if object_id is not None and not find.parameters.order:
         return changed(find, where=object_id_is(object_id), includes=includes)
+    if (ids := included_ids(find)) is not None:
+        return changed(find, where=In("objectId", ids), includes=includes)
     where = decode_where(
         find.parameters.where,
         find.schema,
@@ -204,7 +216,9 @@ async def fetch(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
     if is_seen_by_nobody(toolbox, find, presenter):
         texts = await toolbox.storage.find_json(find.schema, where, page)
         return changed(find, encoded=with_relations(texts, find.schema))
-    rows = [presenter.present(row) for row in await toolbox.storage.find(find.schema, where, page)]
+    rows = await toolbox.storage.find(find.schema, where, page)
+    if not presenter.shows_rows_themselves:
+        rows = [presenter.present(row) for row in rows]
     drop_unasked(rows, find, presenter)
     return changed(find, rows=rows)
 

@@ -87,9 +87,11 @@ def objects_in(value: Json) -> Iterator[JsonObject]:
             stack.extend(reversed(item))
 
 
-def targets_in(value: Json) -> Iterator[Target]:
+def targets_in(value: Json) -> Iterable[Target]:
     """What the pointers in a value point to; a broken pointer points to nothing."""
-    return (target_of(item) for item in objects_in(value) if item.get("__type") == "Pointer")
+    if isinstance(value, dict):
+        return (target_of(value),) if value.get("__type") == "Pointer" else ()
+    return [target_of(item) for item in objects_in(value) if item.get("__type") == "Pointer"]
 
 
 def target_of(pointer: JsonObject) -> Target:

@@ -43,6 +43,11 @@ class Presenter:
         """Are rows shown as they are stored, but for the relation fields?"""
         return self.view.shows_all and not self._schema.holding_fields
 
+    @property
+    def shows_rows_themselves(self) -> bool:
+        """Are rows shown exactly as they are stored?"""
+        return self.shows_stored_form and not self._schema.relations
+
     def present(self, row: JsonObject) -> JsonObject:
         """Build the visible form of a row; the row itself stays as it is."""
         schema = self._schema

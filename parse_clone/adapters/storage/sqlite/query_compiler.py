@@ -218,8 +218,8 @@ class _Compiler:
 
     def _in(self, path: str, values: Sequence[Json]) -> Sql | None:
         place = self._layout.place(path)
-        if place.kind is Kind.TEXT and len(values) == 1 and type(values[0]) is str:  # the usual case
-            return self._equals(place, (values[0],))
+        if place.kind is Kind.TEXT and all(type(value) is str for value in values):  # the usual case
+            return self._equals(place, values)  # type: ignore[arg-type]
         operands = _Operands(values)
         if operands.unsayable:
             return None
