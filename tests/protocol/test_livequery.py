@@ -1,0 +1,401 @@
+"""The LiveQuery protocol, frame by frame: texts and codes are what SDKs know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from socket import AF_INET, SO_RCVBUF, SOCK_STREAM, SOL_SOCKET, socket
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from parse_clone.settings import LiveQuery, LiveQueryServer
+from tests.protocol.callers import Caller
+from tests.protocol.live_clients import Frame, LiveClient, live_client
+from tests.servers import APP_ID, MASTER_KEY, RunningServer
+
+StartServer = Callable[..., RunningServer]
+
+
+@pytest.fixture(scope="module")
+def live_server(start_server: StartServer) -> RunningServer:
+    names = ("Live.*", "_User", "_Session")
+    return start_server(live_query=LiveQuery(class_names=names), public_server_url=None)
+
+
+@pytest.fixture
+def live(live_server: RunningServer) -> Iterator[LiveClient]:
+    with live_client(live_server) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def master(live_server: RunningServer) -> Iterator[Caller]:
+    caller = Caller(live_server, master=True)
+    yield caller
+    caller.close()
+
+
+def sign_up(server: RunningServer, **fields: Any) -> dict[str, Any]:
+    caller = Caller(server)
+    body = {"username": uuid4().hex, "password": "correct horse 9", **fields}
+    user: dict[str, Any] = caller.post("/users", body)
+    caller.close()
+    return user
+
+
+# --- Messages --------------------------------------------------------------------------------------------
+
+SUBSCRIBE = {"op": "subscribe", "requestId": 1, "query": {"className": "LiveA", "where": {}}}
+
+REFUSED_MESSAGES: tuple[tuple[Any, str], ...] = (
+    ("null", "Invalid type: null (expected object)"),
+    ("[]", "Invalid type: array (expected object)"),
+    ("5", "Invalid type: number (expected object)"),
+    ({}, "Missing required property: op"),
+    ({"op": "foo"}, 'No enum match for: "foo"'),
+    ({"op": 5}, "Invalid type: number (expected string)"),
+    ({"op": "connect"}, "Missing required property: applicationId"),
+    ({"op": "connect", "applicationId": 5}, "Invalid type: number (expected string)"),
+    ({"op": "connect", "applicationId": "a", "color": "red"}, "Additional properties not allowed"),
+    ({"op": "subscribe"}, "Missing required property: requestId"),
+    ({**SUBSCRIBE, "requestId": "1"}, "Invalid type: string (expected number)"),
+    ({"op": "subscribe", "requestId": 1}, "Missing required property: query"),
+    ({**SUBSCRIBE, "query": {"className": "LiveA"}}, "Missing required property: where"),
+    ({**SUBSCRIBE, "query": {"where": {}}}, "Missing required property: className"),
+    ({**SUBSCRIBE, "query": {**SUBSCRIBE["query"], "limit": 1}}, "Additional properties not allowed"),
+    ({**SUBSCRIBE, "query": {**SUBSCRIBE["query"], "keys": []}}, "Array is too short (0), minimum 1"),
+    (
+        {**SUBSCRIBE, "query": {**SUBSCRIBE["query"], "watch": ["a", "a"]}},
+        "Array items are not unique (indices 0 and 1)",
+    ),
+    ({"op": "unsubscribe"}, "Missing required property: requestId"),
+)
+
+
+@pytest.mark.parametrize(("message", "text"), REFUSED_MESSAGES)
+def test_a_message_that_breaks_the_protocol_is_refused(live: LiveClient, message: Any, text: str) -> None:
+    assert live.ask(message) == {
+        "op": "error",
+        "error": text,
+        "code": 1,
+        "reconnect": True,
+        "requestId": None,
+    }
+
+
+def test_what_is_no_json_or_no_text_is_ignored(live: LiveClient) -> None:
+    live.send("{nonsense")
+    live.send(b"\x00\x01")
+    live.subscribe(1, "LiveA")
+
+
+def test_nothing_works_before_connect(live_server: RunningServer) -> None:
+    with live_client(live_server, connects=False) as stranger:
+        for message, action in (
+            (SUBSCRIBE, "subscribing"),
+            ({"op": "unsubscribe", "requestId": 1}, "unsubscribing"),
+        ):
+            answer = stranger.ask(message)
+            assert answer["code"] == 2
+            assert answer["error"].endswith(f"make sure you connect to server before {action}")
+
+
+def test_the_installation_id_comes_back_in_every_frame(live_server: RunningServer, master: Caller) -> None:
+    with live_client(live_server, connects=False) as client:
+        connect = {"op": "connect", "applicationId": APP_ID, "installationId": "phone"}
+        connected = client.ask(connect)
+        client.subscribe(7, "LiveInstallation")
+        master.post("/classes/LiveInstallation", {})
+        event = client.next()
+    assert {connected["installationId"], event["installationId"]} == {"phone"}
+    assert connected["clientId"] == event["clientId"]
+
+
+def test_a_second_connect_begins_anew(live: LiveClient, master: Caller) -> None:
+    live.subscribe(1, "LiveAnew")
+    assert live.ask({"op": "connect", "applicationId": APP_ID})["op"] == "connected"
+    master.post("/classes/LiveAnew", {})
+    live.subscribe(2, "LiveAnew")
+    master.post("/classes/LiveAnew", {})
+    assert live.next()["requestId"] == 2
+
+
+def test_one_of_the_key_pairs_is_asked_for(start_server: StartServer) -> None:
+    options = LiveQueryServer(key_pairs={"javascriptKey": "js", "masterKey": MASTER_KEY})
+    server = start_server(live_query_server_options=options)
+    with live_client(server, connects=False) as client:
+        for keys in ({}, {"javascriptKey": "wrong"}, {"clientKey": "js"}):
+            answer = client.ask({"op": "connect", "applicationId": APP_ID, **keys})
+            assert (answer["code"], answer["error"]) == (4, "Key in request is not valid")
+        assert (
+            client.ask({"op": "connect", "applicationId": APP_ID, "javascriptKey": "js"})["op"] == "connected"
+        )
+    caller = Caller(server, master=True)
+    with (
+        live_client(server, javascriptKey="js") as client,
+        live_client(server, masterKey=MASTER_KEY) as chief,
+    ):
+        client.subscribe(1, "LiveMessage")
+        chief.subscribe(1, "LiveMessage")
+        caller.post("/classes/LiveMessage", {"ACL": {}, "n": 1})
+        caller.post("/classes/LiveMessage", {"n": 2})
+        assert [chief.next()["object"]["n"], chief.next()["object"]["n"]] == [1, 2]
+        assert client.next()["object"]["n"] == 2
+    caller.close()
+
+
+def test_the_master_key_opens_nothing_from_a_foreign_address(start_server: StartServer) -> None:
+    options = LiveQueryServer(key_pairs={"masterKey": MASTER_KEY})
+    server = start_server(live_query_server_options=options, master_key_ips=("10.0.0.1",))
+    with live_client(server, connects=False) as client:
+        answer = client.ask({"op": "connect", "applicationId": APP_ID, "masterKey": MASTER_KEY})
+        assert answer["code"] == 4
+
+
+# --- Subscriptions ---------------------------------------------------------------------------------------
+
+
+def test_update_replaces_the_query_and_answers_subscribed(live: LiveClient, master: Caller) -> None:
+    live.subscribe(1, "LiveUpdate", {"n": 1})
+    answer = live.ask(
+        {"op": "update", "requestId": 1, "query": {"className": "LiveUpdate", "where": {"n": 2}}}
+    )
+    assert answer["op"] == "subscribed"
+    master.post("/classes/LiveUpdate", {"n": 1})
+    master.post("/classes/LiveUpdate", {"n": 2})
+    assert live.next()["object"]["n"] == 2
+
+
+def test_update_of_nothing_is_an_error_and_a_subscription(live: LiveClient) -> None:
+    live.send({**SUBSCRIBE, "op": "update", "requestId": 9})
+    assert [live.next()["op"], live.next()["op"]] == ["error", "subscribed"]
+
+
+def test_the_same_request_id_replaces_the_subscription(live: LiveClient, master: Caller) -> None:
+    live.subscribe(1, "LiveSame", {"n": 1})
+    live.subscribe(1, "LiveSame", {"n": 2})
+    for n in (1, 2, 2):
+        master.post("/classes/LiveSame", {"n": n})
+    assert [live.next()["object"]["n"], live.next()["object"]["n"]] == [2, 2]
+
+
+def test_unsubscribe_ends_the_events(live: LiveClient, master: Caller) -> None:
+    live.subscribe(1, "LiveEnd")
+    live.subscribe(2, "LiveEnd")
+    assert live.ask({"op": "unsubscribe", "requestId": 1})["op"] == "unsubscribed"
+    master.post("/classes/LiveEnd", {})
+    assert live.next()["requestId"] == 2
+    answer = live.ask({"op": "unsubscribe", "requestId": 1})
+    assert answer["code"] == 2
+    assert answer["error"].startswith("Cannot find subscription with clientId ")
+
+
+def test_equal_values_of_different_fields_are_different_queries(live: LiveClient, master: Caller) -> None:
+    live.subscribe(1, "LiveHash", {"a": 1, "b": 2})
+    live.subscribe(2, "LiveHash", {"a": 2, "b": 1})
+    master.post("/classes/LiveHash", {"a": 2, "b": 1})
+    master.post("/classes/LiveHash", {"a": 1, "b": 2})
+    assert [live.next()["requestId"], live.next()["requestId"]] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("class_name", "where", "code"),
+    [
+        ("LiveA", {"a": {"$or": 1}}, 107),
+        ("LiveA", {"$or": {"0": {}, "length": 1}}, 102),
+        ("LiveA", {"a": {"$regex": "("}}, 102),
+        ("LiveA", {"a": {"$nonsense": 1}}, 107),
+        ("_Session", {}, 209),
+        ("_PushStatus", {}, 119),
+        ("_Installation", {}, 119),
+        ("_User", {"email": "ada@example.org"}, 119),
+        ("_User", {"$or": [{"$and": [{"email": {"$gt": ""}}]}]}, 119),
+        ("_User", {"_hashed_password": {"$regex": "^a"}}, 105),
+    ],
+)
+def test_a_query_is_refused_as_over_rest(live: LiveClient, class_name: str, where: Any, code: int) -> None:
+    answer = live.ask({"op": "subscribe", "requestId": 3, "query": {"className": class_name, "where": where}})
+    assert (answer["op"], answer["code"], answer["requestId"]) == ("error", code, 3), answer
+    assert answer["reconnect"] is False
+
+
+def test_a_protected_field_cannot_be_watched(live: LiveClient) -> None:
+    for name in ("email", "email.x"):
+        query = {"className": "_User", "where": {}, "watch": [name]}
+        assert live.ask({"op": "subscribe", "requestId": 1, "query": query})["code"] == 119
+
+
+# --- Events ----------------------------------------------------------------------------------------------
+
+
+def test_keys_select_fields_and_watch_selects_updates(live: LiveClient, master: Caller) -> None:
+    live.subscribe(1, "LiveKeys", {"on": True}, keys=["a"], watch=["b"])
+    object_id = master.post("/classes/LiveKeys", {"on": True, "a": 1})["objectId"]  # b is not set: no event
+    master.put(f"/classes/LiveKeys/{object_id}", {"a": 2})
+    master.put(f"/classes/LiveKeys/{object_id}", {"b": 1})
+    master.put(f"/classes/LiveKeys/{object_id}", {"on": False})
+    update, leave = live.next(), live.next()
+    assert (update["op"], leave["op"]) == ("update", "leave")
+    assert set(update["object"]) == {"className", "objectId", "createdAt", "updatedAt", "a"}
+    assert set(update["original"]) == set(update["object"])
+
+
+def test_an_event_shows_what_rest_shows(live: LiveClient, master: Caller) -> None:
+    body = {
+        "at": {"__type": "Date", "iso": "2026-01-05T10:00:00.000Z"},
+        "place": {"__type": "GeoPoint", "latitude": 47.0, "longitude": 8.0},
+        "scan": {"__type": "File", "name": "scan.pdf"},
+        "friends": {
+            "__op": "AddRelation",
+            "objects": [{"__type": "Pointer", "className": "LiveShow", "objectId": "x"}],
+        },
+        "ACL": {"*": {"read": True}},
+    }
+    live.subscribe(1, "LiveShow")
+    created = master.post("/classes/LiveShow", body)
+    shown = master.get(f"/classes/LiveShow/{created['objectId']}")
+    assert live.next()["object"] == {"className": "LiveShow", **shown}
+
+
+def test_a_transaction_that_fails_is_never_heard_of(live: LiveClient, master: Caller) -> None:
+    live.subscribe(1, "LiveTransaction")
+    path = "/parse/classes/LiveTransaction"
+    good = {"method": "POST", "path": path, "body": {"n": 1}}
+    bad = {"method": "PUT", "path": f"{path}/missing", "body": {"n": 2}}
+    master.refusal("POST", "/batch", {"requests": [good, bad], "transaction": True})
+    master.ask("POST", "/batch", {"requests": [{**good, "body": {"n": 3}}], "transaction": True})
+    assert live.next()["object"]["n"] == 3
+
+
+def test_users_see_their_own_row_whole_and_others_without_secrets(
+    live_server: RunningServer, master: Caller
+) -> None:
+    user = sign_up(live_server, email=f"{uuid4().hex}@example.org", ACL={"*": {"read": True}})
+    with ExitStack() as stack:
+        own = stack.enter_context(live_client(live_server, sessionToken=user["sessionToken"]))
+        other = stack.enter_context(live_client(live_server))
+        for client in (own, other):
+            client.subscribe(1, "_User", {"objectId": user["objectId"]})
+        master.put(f"/users/{user['objectId']}", {"nickname": "Ada"})
+        mine, theirs = own.next(), other.next()
+    assert "email" in mine["object"]
+    assert "email" not in theirs["object"]
+    assert "email" not in theirs["original"]
+    for frame in (mine, theirs):
+        assert not {"password", "_hashed_password", "sessionToken", "authData"} & frame["object"].keys()
+
+
+def test_a_revoked_session_hears_nothing_of_the_sessions_of_its_user(
+    live_server: RunningServer, master: Caller
+) -> None:
+    name = uuid4().hex
+    user = sign_up(live_server, username=name)
+    login = {"username": name, "password": "correct horse 9"}
+    with (
+        live_client(live_server, sessionToken=user["sessionToken"]) as client,
+        closing(Caller(live_server, user["sessionToken"])) as caller,
+    ):
+        client.subscribe(1, "_Session")
+        client.subscribe(2, "LiveMark")
+        caller.post("/login", login, status=200)
+        assert client.next()["op"] == "create"
+        caller.post("/logout", {}, status=200)
+        master.post("/login", login, status=200)
+        master.post("/classes/LiveMark", {})
+        assert client.next()["requestId"] == 2
+
+
+def test_one_token_may_stand_at_a_subscription(live_server: RunningServer, master: Caller) -> None:
+    user = sign_up(live_server)
+    with live_client(live_server) as client:
+        client.subscribe(1, "LiveToken")
+        client.subscribe(2, "LiveToken", sessionToken=user["sessionToken"])
+        master.post("/classes/LiveToken", {"ACL": {user["objectId"]: {"read": True}}})
+        assert client.next()["requestId"] == 2
+
+
+# --- Limits ----------------------------------------------------------------------------------------------
+
+
+def narrow(start_server: StartServer, **limits: int) -> RunningServer:
+    return start_server(live_query_server_options=LiveQueryServer(**limits))
+
+
+def test_a_connection_has_room_for_so_many_subscriptions(start_server: StartServer) -> None:
+    with live_client(narrow(start_server, max_subscriptions=2)) as client:
+        client.subscribe(1, "LiveMessage")
+        client.subscribe(2, "LiveMessage")
+        client.subscribe(2, "LiveMessage", {"a": 1})
+        assert client.ask({**SUBSCRIBE, "requestId": 3})["code"] == 119
+
+
+def test_an_address_has_room_for_so_many_connections(start_server: StartServer) -> None:
+    server = narrow(start_server, max_connections_per_address=2)
+    with live_client(server), live_client(server), live_client(server, connects=False) as third:
+        assert third.wait_closed() == (1013, "too many connections from this address")
+
+
+def test_a_message_that_is_too_large_ends_the_connection(start_server: StartServer) -> None:
+    with live_client(narrow(start_server, max_frame_size=2_000)) as client:
+        client.send({**SUBSCRIBE, "sessionToken": "x" * 3_000})
+        assert client.wait_closed()[0] == 1009
+
+
+def test_a_client_that_does_not_read_is_given_up(start_server: StartServer) -> None:
+    server = narrow(start_server, max_backlog=3)
+    with (
+        closing(Caller(server, master=True)) as master,
+        idle_subscriber(server),
+        live_client(server) as diligent,
+    ):
+        diligent.subscribe(1, "LiveMessage")
+        for _ in range(400):
+            master.post("/classes/LiveMessage", {"text": "x" * 50_000})
+            diligent.next()
+            if master.get("/livequery/metrics")["dropped"]:
+                return
+        pytest.fail("the client that does not read is still there")
+
+
+@contextmanager
+def idle_subscriber(server: RunningServer) -> Iterator[None]:
+    """A client that subscribes to everything and reads nothing."""
+    host, _, port = server.url.removeprefix("http://").partition("/")[0].partition(":")
+    handshake = (
+        f"GET /parse HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket(AF_INET, SOCK_STREAM) as lazy:
+        lazy.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+        lazy.connect((host, int(port)))
+        lazy.sendall(handshake.encode())
+        lazy.sendall(masked({"op": "connect", "applicationId": APP_ID}))
+        lazy.sendall(masked({**SUBSCRIBE, "query": {"className": "LiveMessage", "where": {}}}))
+        yield
+
+
+def masked(message: Frame) -> bytes:
+    """A client's frame; the mask is zero."""
+    text = json.dumps(message).encode()
+    return bytes((0x81, 0x80 | 126)) + len(text).to_bytes(2, "big") + bytes(4) + text
+
+
+def test_metrics_are_for_the_master_key(live_server: RunningServer, master: Caller) -> None:
+    figures = master.get("/livequery/metrics")
+    assert figures["delivered"] <= figures["matched"] * 10
+    assert set(figures) == {
+        "connections",
+        "subscriptions",
+        "changes",
+        "matched",
+        "delivered",
+        "dropped",
+        "lag",
+        "waiting",
+    }
+    visitor = Caller(live_server)
+    assert visitor.ask("GET", "/livequery/metrics").status_code == 403
+    visitor.close()
