@@ -48,7 +48,7 @@ def wire_server() -> Iterator[str]:
 
 
 @contextmanager
-def our_server(database_uri: str | None = None) -> Iterator[Subject]:
+def our_server(database_uri: str | None = None, *options: str) -> Iterator[Subject]:
     """This project's server; without a database URI on SQLite, in a file."""
     with scratch_folder() as folder:
         port = free_port()
@@ -64,8 +64,17 @@ def our_server(database_uri: str | None = None) -> Iterator[Subject]:
             "PARSE_SERVER_LOG_LEVEL": "warning",
             "PYTHONPATH": str(ROOT),
         }
-        with running([sys.executable, "-m", "parse_clone", "serve"], port, folder, **environment) as pid:
+        command = [sys.executable, "-m", "parse_clone", "serve", *options]
+        with running(command, port, folder, **environment) as pid:
             yield Subject(f"http://127.0.0.1:{port}/parse", pid)
+
+
+@contextmanager
+def our_server_audited() -> Iterator[Subject]:
+    """This project's server on SQLite, which records every read and write in the audit log."""
+    cloud, schema = ROOT / "benchmarks" / "audited.py", ROOT / "schemas" / "audit_log.json"
+    with our_server(None, "--cloud", str(cloud), "--schemas", str(schema)) as subject:
+        yield subject
 
 
 @contextmanager
@@ -105,6 +114,7 @@ Start = Callable[[], AbstractContextManager[Subject]]
 SUBJECTS: dict[str, Start] = {
     "parse-server 9.10.0": npm_parse_server,
     "ours, SQLite": our_server,
+    "ours, SQLite, audited": our_server_audited,
     "ours, MongoDB wire": our_server_on_mongo,
 }
 """The first one is what the others are compared with."""

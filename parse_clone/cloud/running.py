@@ -79,6 +79,8 @@ class Hook:
     async def call(self, *arguments: Any) -> Any:
         """Run the function. Whatever goes wrong becomes a ParseError; 141 unless the author chose a code."""
         try:
+            if self.time_limit == float("inf"):
+                return await self._run(self.function, *arguments)
             async with asyncio.timeout(self.time_limit):
                 return await self._run(self.function, *arguments)
         except ParseError:

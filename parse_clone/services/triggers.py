@@ -153,7 +153,7 @@ class LiveEventEvent(TriggerEvent):
     subscriptions: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AuditEvent:
     """What an auditor is told. `action`: create, update, delete, get, find, count, aggregate, login, download.
 

@@ -6,14 +6,13 @@ what was read, after it was read. An auditor that raises fails the action: nothi
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import orjson
 
 from parse_clone.core.context import RequestContext
-from parse_clone.core.json_types import JsonObject
 from parse_clone.core.operations import apply_operations, initial_values
 from parse_clone.errors import ParseError
 from parse_clone.services.objects.steps import Deletion, Find, Save
@@ -25,8 +24,8 @@ async def audit(toolbox: Toolbox, event: AuditEvent) -> None:
     """Tell the auditor of the class, if there is one."""
     auditor = toolbox.triggers.auditors.get(event.class_name)
     if auditor is not None:
-        work = UnitOfWork(toolbox.storage, toolbox.changes, toolbox.caches)
-        await auditor(replace(event, work=work))
+        event.work = UnitOfWork(toolbox.storage, toolbox.changes, toolbox.caches)
+        await auditor(event)
 
 
 @asynccontextmanager
@@ -36,7 +35,8 @@ async def audited(toolbox: Toolbox, event: AuditEvent) -> AsyncIterator[None]:
     try:
         yield
     except ParseError as error:
-        await audit(toolbox, replace(event, failure=error))
+        event.failure = error
+        await audit(toolbox, event)
         raise
 
 
@@ -76,7 +76,16 @@ async def audit_found(toolbox: Toolbox, context: RequestContext, find: Find) -> 
 
 def ids_found(find: Find) -> tuple[str, ...]:
     """The ids of the rows, whatever form they have."""
-    rows: list[JsonObject] = (
-        find.rows if find.encoded is None else [orjson.loads(row) for row in find.encoded]
+    if find.encoded is None:
+        return tuple([str(row["objectId"]) for row in find.rows if "objectId" in row])
+    heads = [match_id(row) for row in find.encoded]
+    return tuple(
+        [
+            head[1].decode() if head else str(orjson.loads(row)["objectId"])
+            for head, row in zip(heads, find.encoded, strict=True)
+        ]
     )
-    return tuple(str(row["objectId"]) for row in rows if "objectId" in row)
+
+
+match_id = re.compile(rb'\{"objectId":"([^"\\]*)"').match
+"""Finds the id in the text of a row where it stands in front, as in most: the rest is not read."""

@@ -292,9 +292,8 @@ async def store(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
 def created_object(save: Save, context: RequestContext, fields: Mapping[str, FieldOperation]) -> JsonObject:
     """The stored form of a new object."""
     created, updated = timestamps(save, context, fields)
-    values = initial_values(fields)
-    values.update(objectId=save.object_id, createdAt=created, updatedAt=updated)
-    return values
+    own: JsonObject = {"objectId": save.object_id, "createdAt": created, "updatedAt": updated}
+    return {**own, **initial_values(fields), **own}  # the id in front: readers of the text find it there
 
 
 def timestamps(save: Save, context: RequestContext, fields: Mapping[str, FieldOperation]) -> tuple[str, str]:

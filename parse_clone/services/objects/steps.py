@@ -51,9 +51,9 @@ class Save:
     """A save on its way. System classes with more to remember derive from it.
 
     `sent` is what the client asked for and never changes; `operations` is what will be written. `where` is
-    the row condition of the write; `only_if_unchanged` tells that it also pins
-    the state that a hook relied on. `original` is loaded for an update that somebody will look at, `result` is
-    the stored state after the write. `extra` joins the answer. A step that sets `answer` ends the walk.
+    the row condition of the write; `only_if_unchanged`: it also pins the state that a hook relied on.
+    `original` is loaded for an update that somebody will look at, `result` is the stored state after the
+    write. `extra` joins the answer. A step that sets `answer` ends the walk.
     """
 
     class_name: str
