@@ -34,7 +34,8 @@ _WRITES = frozenset({"create", "update", "delete"})
 
 
 def check_class_access(class_name: str, operation: ObjectOperation, auth: Auth) -> None:
-    """Refuse what no class permission can grant: closed classes, writes with the read-only key (119)."""
+    """Refuse what no class permission can grant: closed classes, writes with the read-only key, links that
+    are not written through their relation (119)."""
     if not auth.is_privileged:
         method = "find" if operation == "count" else operation
         if class_name == "_Installation" and method in ("find", "delete"):
@@ -43,6 +44,8 @@ def check_class_access(class_name: str, operation: ObjectOperation, auth: Auth) 
             raise _closed(method, class_name)
     elif auth.is_read_only and operation in _WRITES:
         raise permission_denied(f"read-only masterKey isn't allowed to perform the {operation} operation.")
+    elif class_name.startswith("_Join:") and operation in _WRITES:
+        raise permission_denied(f"{class_name} is written by operations on its relation field only.")
 
 
 def _closed(method: str, collection: str) -> ParseError:

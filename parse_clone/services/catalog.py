@@ -72,7 +72,11 @@ class SchemaCatalog:
         return self._classes[schema.name]
 
     async def add_fields(self, storage: Storage, class_name: str, fields: Mapping[str, Field]) -> ClassSchema:
-        """Add fields, or take those that another request added meanwhile: the caller checks types again."""
+        """Add fields, or take those that another request added meanwhile: the caller checks types again.
+        The fields of classes that are never stored are fixed (105)."""
+        if class_name in VOLATILE_CLASSES:
+            text = f"field {next(iter(fields))} cannot be added to {class_name}"
+            raise ParseError(ErrorCode.INVALID_KEY_NAME, text)
         await self.apply(storage, AddFields(class_name, fields))
         return self._classes[class_name]
 

@@ -53,6 +53,8 @@ def unsupported() -> ParseError:
 
 def names_nobody(operation: Operation | None) -> bool:
     """Does this `authData` hold no identity at all? What is malformed may hold one."""
+    if isinstance(operation, Delete):
+        return True
     given = operation.value if isinstance(operation, Set) else operation
     return given is None or (isinstance(given, dict) and not any(given.values()))
 

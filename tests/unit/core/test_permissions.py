@@ -88,6 +88,13 @@ def test_installations_are_neither_listed_nor_deleted_by_clients(
 
 
 @pytest.mark.parametrize("operation", ["create", "update", "delete"])
+def test_links_are_written_through_their_relation_only(operation: ObjectOperation) -> None:
+    with pytest.raises(ParseError) as caught:
+        check_class_access("_Join:staff:Ward", operation, MASTER)
+    assert caught.value.code == 119
+
+
+@pytest.mark.parametrize("operation", ["create", "update", "delete"])
 def test_the_read_only_key_writes_nothing(operation: ObjectOperation) -> None:
     with pytest.raises(ParseError) as caught:
         check_class_access("Ward", operation, READER)
