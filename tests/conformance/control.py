@@ -12,8 +12,9 @@ import argparse
 import asyncio
 import contextlib
 import shutil
+import signal
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,14 @@ def control_app(server: ServerUnderTest) -> Starlette:
     )
 
 
+class Served(uvicorn.Server):
+    """One of two servers in a process: signals are the business of `serve`, which ends both and cleans up."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 async def serve(engine: str, port: int, control_port: int, mongo_uri: str | None) -> None:
     """Serve until interrupted."""
     server = ServerUnderTest(Data(engine, mongo_uri), port)
@@ -219,8 +228,16 @@ async def serve(engine: str, port: int, control_port: int, mongo_uri: str | None
         server.config,
         uvicorn.Config(control_app(server), host="127.0.0.1", port=control_port, log_level="warning"),
     ]
+    servers = [Served(config) for config in configs]
+
+    def stop() -> None:
+        for each in servers:
+            each.should_exit = each.force_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     try:
-        await asyncio.gather(*(uvicorn.Server(config).serve() for config in configs))
+        await asyncio.gather(*(each.serve() for each in servers))
     finally:
         await server.close()
 
@@ -233,8 +250,7 @@ def main() -> None:
     parser.add_argument("--control-port", type=int, required=True)
     parser.add_argument("--mongo-uri")
     chosen = parser.parse_args()
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(chosen.engine, chosen.port, chosen.control_port, chosen.mongo_uri))
+    asyncio.run(serve(chosen.engine, chosen.port, chosen.control_port, chosen.mongo_uri))
 
 
 if __name__ == "__main__":
