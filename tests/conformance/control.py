@@ -226,7 +226,9 @@ async def serve(engine: str, port: int, control_port: int, mongo_uri: str | None
     server = ServerUnderTest(Data(engine, mongo_uri), port)
     configs = [
         server.config,
-        uvicorn.Config(control_app(server), host="127.0.0.1", port=control_port, log_level="warning"),
+        uvicorn.Config(
+            control_app(server), host="127.0.0.1", port=control_port, lifespan="off", log_level="warning"
+        ),
     ]
     servers = [Served(config) for config in configs]
 
