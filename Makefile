@@ -28,7 +28,7 @@ $(VENV)/.developed: pyproject.toml | $(BIN)/python
 install: $(VENV)/.served ## Install the server into .venv
 
 run: $(VENV)/.served ## Serve on port 1337, with the data in ./data
-	@$(BIN)/parse-clone serve $(foreach file,$(SCHEMAS),--schemas $(file))
+	@$(BIN)/parse-clone serve --cloud cloud_code $(foreach file,$(SCHEMAS),--schemas $(file))
 
 test: $(VENV)/.developed ## Run the tests
 	@$(BIN)/python -m pytest -q

@@ -19,7 +19,6 @@ from cloud_code.cases import (
     named_user,
     own_provider_profile,
     refused,
-    team_role,
     user_pointer,
 )
 from cloud_code.rules import Kind, Kinds, Record, Template
@@ -111,7 +110,7 @@ def owner_case(request: Request, obj: ParseObject) -> Case | None:
     if not obj.is_new:
         writers = [name for name, rights in (obj.acl or {}).items() if rights.get("write")]
         user_id = next((name for name in writers if not name.startswith("role:")), None)
-    return None if user_id is None else Case(user_id, team_role(user_id))
+    return None if user_id is None else Case(user_id)
 
 
 def check_rights(write: Write) -> None:

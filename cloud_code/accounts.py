@@ -40,8 +40,7 @@ def register_accounts(cloud: Cloud, template: Template, audit: Audit) -> None:
             elif field in user.dirty_keys:
                 user.revert(field)
         if request.original is None:
-            own_team = team_role(str(user.id)) if template.profile is None else None
-            user.acl = user_acl(str(user.id), own_team)
+            user.acl = user_acl(str(user.id))
         elif "ACL" in user.dirty_keys and not is_server(request):
             user.revert("ACL")
 
@@ -152,10 +151,9 @@ async def change_role(request: FunctionRequest, audit: Audit, template: Template
         await client.remove_from_role(role, user_id)
 
 
-def user_acl(user_id: str, team: str | None = None) -> dict[str, dict[str, bool]]:
-    """Who knows a user: himself, admins, and a patient's care team."""
-    acl = {user_id: WRITE, f"role:{ADMIN_ROLE}": READ}
-    return acl if team is None else {**acl, f"role:{team}": READ}
+def user_acl(user_id: str) -> dict[str, dict[str, bool]]:
+    """Who knows a user: himself, admins, and his care team if he is a patient."""
+    return {user_id: WRITE, f"role:{ADMIN_ROLE}": READ, f"role:{team_role(user_id)}": READ}
 
 
 def check_admin(request: Request) -> None:

@@ -12,15 +12,19 @@ PROVIDER_ROLE, ADMIN_ROLE, AUDITOR_ROLE, PATIENT_ROLE = "provider", "admin", "au
 
 @dataclass(frozen=True)
 class Case:
-    """The patient whom an object is about: his user, and the role of his care team."""
+    """The patient whom an object is about."""
 
     user_id: str
-    team: str
+
+    @property
+    def team(self) -> str:
+        """The role of his care team."""
+        return team_role(self.user_id)
 
 
-def team_role(subject_id: str) -> str:
-    """The role of a care team: of a patient profile, or of a user where the template has no profiles."""
-    return f"careTeam_{subject_id}"
+def team_role(user_id: str) -> str:
+    """The role of a patient's care team. It bears the id of his user, whom every template has."""
+    return f"careTeam_{user_id}"
 
 
 def acting(request: Request) -> Auth:
@@ -42,7 +46,7 @@ async def case_of(client: Client, template: Template, record: Record, obj: Parse
     """Follow an object's pointers to its patient; None where nothing points anywhere."""
     if template.profile is not None and record.class_name == template.profile.class_name:
         user = obj.get("user")
-        return Case(user.object_id, team_role(str(obj.id))) if isinstance(user, Pointer) else None
+        return Case(user.object_id) if isinstance(user, Pointer) else None
     if not record.subject:
         return None
     first, *rest = record.subject.split(".")
@@ -57,9 +61,9 @@ async def case_of(client: Client, template: Template, record: Record, obj: Parse
 async def case_of_subject(client: Client, subject: Pointer) -> Case | None:
     """The case of a patient profile, or of a user."""
     if subject.class_name == "_User":
-        return Case(subject.object_id, team_role(subject.object_id))
+        return Case(subject.object_id)
     user = pointer_in(await find(client, subject), "user")
-    return None if user is None else Case(user.object_id, team_role(subject.object_id))
+    return None if user is None else Case(user.object_id)
 
 
 async def find(client: Client, target: Pointer) -> ParseObject | None:

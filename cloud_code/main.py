@@ -18,10 +18,11 @@ from cloud_code.audit import Audit, register_audit
 from cloud_code.care_team import join_by_appointment, register_care_team
 from cloud_code.cases import invalid, refused
 from cloud_code.clinic_functions import register_functions
+from cloud_code.demo import register_demo
 from cloud_code.lifecycle import follow, is_published
 from cloud_code.messages import follow_message
 from cloud_code.notices import notify, register_notices
-from cloud_code.profiles import check_single, follow_profile, introduce
+from cloud_code.profiles import check_single, follow_profile
 from cloud_code.rules import Kind, Record, Template
 from cloud_code.templates import EXPORTS, TEMPLATES
 from cloud_code.versions import keep_former
@@ -42,6 +43,8 @@ def register_templates(cloud: Cloud, names: Iterable[str]) -> None:
     register_care_team(cloud, template, audit)
     register_notices(cloud)
     register_functions(cloud, template)
+    if is_export(template):
+        register_demo(cloud, template)
     for record in template.records:
         register_record(cloud, template, record, audit)
 
@@ -87,6 +90,11 @@ def register_record(cloud: Cloud, template: Template, record: Record, audit: Aud
             raise refused(f"A {record.class_name} is never deleted.")
 
 
+def is_export(template: Template) -> bool:
+    """Does the template have the field names of the exports, which demo data use?"""
+    return not template.name.startswith("agent/")
+
+
 def is_appointment(template: Template, record: Record) -> bool:
     """Is this the class of appointments?"""
     return template.appointment is not None and record.class_name == "Appointment"
@@ -112,8 +120,6 @@ async def tell_others(request: AfterSave, template: Template, record: Record, au
     stored, client = request.object, request.master_client
     place = await look_up(request, template, record, stored)
     is_new = request.original is None
-    if template.profile is not None and record.class_name == template.profile.class_name and place.case:
-        await introduce(request, place.case.team)
     recipient = place.named.get(Kind.RECIPIENT)
     if recipient is not None and is_new:
         await notify(client, recipient, "message", stored)

@@ -12,7 +12,6 @@ from cloud_code.cases import (
     pointer_in,
     refused,
     team_role,
-    user_pointer,
 )
 from cloud_code.rules import Kind, MessageFields
 from parse_clone.cloud import Client
@@ -39,7 +38,7 @@ async def check_parties(write: Write, fields: MessageFields) -> None:
         raise invalid(f"A message needs {fields.sender} and {fields.recipient}.")
     client = write.request.master_client
     if fields.patient is None:
-        if not await share_a_patient(write, client, sender, recipient):
+        if not await share_a_patient(client, sender, recipient):
             raise refused("You may write to your care team and to your patients only.")
         return
     subject = pointer_in(write.object, fields.patient)
@@ -53,22 +52,16 @@ async def check_parties(write: Write, fields: MessageFields) -> None:
                 raise refused("You may write to the care team and its patient only.")
 
 
-async def share_a_patient(write: Write, client: Client, one: str, other: str) -> bool:
+async def share_a_patient(client: Client, one: str, other: str) -> bool:
     """Is one of them in the other's care team, or are both providers?"""
     roles = {party: await client.roles_of(party) for party in (one, other)}
     if all(PROVIDER_ROLE in names for names in roles.values()):
         return True
-    profile = write.template.profile
-    for patient, provider in ((one, other), (other, one)):
-        if PROVIDER_ROLE not in roles[provider]:
-            continue
-        subject = patient
-        if profile is not None:
-            owned = await client.query(profile.class_name).where(user=user_pointer(patient)).first()
-            subject = "" if owned is None else str(owned.id)
-        if team_role(subject) in roles[provider]:
-            return True
-    return False
+    pairs = ((one, other), (other, one))
+    return any(
+        PROVIDER_ROLE in roles[provider] and team_role(patient) in roles[provider]
+        for patient, provider in pairs
+    )
 
 
 async def check_conversation(write: Write, fields: MessageFields) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import secrets
 
 from cloud_code.access import Write
-from cloud_code.accounts import user_acl
 from cloud_code.cases import ADMIN_ROLE, PATIENT_ROLE, acting, invalid, pointer_in, refused
-from parse_clone.cloud import AfterSave
 
 
 async def follow_profile(write: Write) -> None:
@@ -32,12 +30,3 @@ async def check_single(write: Write) -> None:
         raise invalid(f"A {name} needs its user.")
     if write.is_new and await write.request.master_client.query(name).where(user=owner).first() is not None:
         raise invalid(f"This user has a {name}.")
-
-
-async def introduce(request: AfterSave, team: str) -> None:
-    """Let the care team see the user behind a new profile."""
-    owner = pointer_in(request.object, "user")
-    if request.original is None and owner is not None:
-        user = await request.master_client.fetch(owner)
-        user.acl = {**(user.acl or {}), **user_acl(owner.object_id, team)}
-        await request.master_client.save(user)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -27,11 +28,12 @@ from rich.table import Table
 from parse_clone import __version__
 from parse_clone.adapters.files.encrypted import EncryptedFiles
 from parse_clone.api.livequery.protocol import LiveQueryProtocol
-from parse_clone.app import Asgi, create_app, opened_toolbox
+from parse_clone.app import Asgi, create_app, load_hooks, opened_toolbox
 from parse_clone.configuration import load_settings, settings_page
 from parse_clone.core.audit_chain import Break, Head, canonical_json, check_entry
 from parse_clone.core.context import MASTER, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.query import EVERYTHING
 from parse_clone.core.schema import SchemaChange
 from parse_clone.core.values import encode_date, pointer
 from parse_clone.errors import ParseError, SettingsError
@@ -58,6 +60,7 @@ from parse_clone.services.schema_files import (
 )
 from parse_clone.services.security_report import make_security_report
 from parse_clone.services.toolbox import Toolbox
+from parse_clone.services.triggers import JobCall
 from parse_clone.settings import Settings
 
 Result = TypeVar("Result")
@@ -137,6 +140,7 @@ def serve(
         configure_logs(settings)
         if schemas:
             run(settings, lambda toolbox: import_files(toolbox, schemas, dry_run=False))
+            run(settings, offer_seed)
         print_welcome(settings)
         if workers == 1 and not reload:
             run_server(create_app(settings), settings)
@@ -345,6 +349,52 @@ async def find_id(toolbox: Toolbox, class_name: str, where: JsonObject) -> str |
     """The id of the object that matches, if there is one."""
     answer = await find_objects(toolbox, INTERNAL, FindRequest(class_name, {"where": where, "limit": 1}))
     return str(answer.results[0]["objectId"]) if answer.results else None
+
+
+# --- Demo data -------------------------------------------------------------------------------------------
+
+
+@cli.command()
+def seed(
+    name: Annotated[str, typer.Argument(help="Which data: `demo`.")] = "demo",
+    cloud: Annotated[str | None, typer.Option(help="Module with the cloud code.")] = None,
+    config: Config = None,
+    database_uri: DatabaseUri = None,
+) -> None:
+    """Fill the database with the data that the application's job `seed<Name>` makes."""
+    with readable_errors():
+        settings = load_settings({"databaseURI": database_uri, "cloud": cloud}, os.environ, config)
+        configure_logs(settings)
+        run(settings, lambda toolbox: run_seed(toolbox, name))
+
+
+async def run_seed(toolbox: Toolbox, name: str) -> None:
+    """Run the job that makes data."""
+    load_hooks(toolbox, None)
+    job = toolbox.triggers.jobs.get(seed_job(name))
+    if job is None:
+        raise SettingsError(f"The cloud code has no job {seed_job(name)}")
+
+    async def report(message: str) -> None:
+        err.print(message, markup=False)
+
+    call = JobCall(seed_job(name), "", {}, INTERNAL, report)
+    err.print(str(await job(call) or "Done."), markup=False)
+
+
+def seed_job(name: str) -> str:
+    """The job that makes data of a name."""
+    return f"seed{name[:1].upper()}{name[1:]}"
+
+
+async def offer_seed(toolbox: Toolbox) -> None:
+    """Ask a person who starts a server without any user whether he wants demo data."""
+    users = await toolbox.catalog.get("_User")
+    if not sys.stdin.isatty() or users is None or await toolbox.storage.count(users, EVERYTHING):
+        return
+    load_hooks(toolbox, None)
+    if seed_job("demo") in toolbox.triggers.jobs and typer.confirm("Fill the empty database with demo data?"):
+        await run_seed(toolbox, "demo")
 
 
 # --- Audit log ---------------------------------------------------------------------------------------------

@@ -45,6 +45,12 @@ class Client:
         return Client(self._toolbox, context)
 
     @property
+    def user(self) -> Pointer | None:
+        """Whose rights the client has; None for nobody and for the master key."""
+        user_id = self._context.auth.user_id
+        return None if user_id is None else Pointer("_User", user_id)
+
+    @property
     def work(self) -> UnitOfWork:
         """Where this client writes to: its request's transaction, if there is one."""
         return UnitOfWork(self._toolbox.storage, self._toolbox.changes, self._toolbox.caches)

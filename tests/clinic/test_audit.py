@@ -87,7 +87,7 @@ def test_role_and_care_team_changes_are_recorded(clinic: Clinic) -> None:
     who = {"patient": clinic.subject(clinic.patient), "provider": clinic.other_provider.id}
     clinic.call(clinic.provider.caller, "assignProvider", **who)
     clinic.call(clinic.other_provider.caller, "unassignProvider", **who)
-    team = f"careTeam_{clinic.subject(clinic.patient)}"
+    team = f"careTeam_{clinic.patient.id}"
     found = entries(clinic, entityType="_Role", entityId=team)[-2:]
     assert [(entry["action"], entry["actor"]["objectId"]) for entry in found] == [
         ("joinCareTeam", clinic.provider.id),
