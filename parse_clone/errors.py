@@ -103,7 +103,7 @@ class DuplicateValue(ParseError):
 
 
 class Unauthorized(Exception):
-    """The caller may not talk to this server at all: HTTP 403 `{"error": "unauthorized"}`, no code, no reason."""
+    """The caller may not talk to this server at all: HTTP 403 `{"error": "unauthorized"}`, no code."""
 
 
 class SettingsError(Exception):

@@ -1,4 +1,4 @@
-"""Every plug in the outer wall, on one page. Protocol classes, and what they speak of; adapters implement them."""
+"""Every plug in the outer wall, on one page: protocol classes, and what they speak of. Adapters fill them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class StoredFile:
 
 
 class FileStore(Protocol):
-    """Where the bytes of files lie. Names are stored names (`labs/2026/<hex>_ecg.pdf`), checked by the caller.
+    """Where the bytes of files lie. Names are stored names (`labs/2026/<hex>_ecg.pdf`), checked before.
 
     A store that cannot do its work raises `OSError`; nothing of the reason reaches a client.
     """
@@ -141,7 +141,7 @@ class FileStore(Protocol):
         ...
 
     async def sweep(self, before: datetime) -> int:
-        """Remove what writes that were interrupted or replaced before a moment left behind; tells how much."""
+        """Remove what interrupted or replaced writes left behind before a moment; tells how much."""
         ...
 
     async def close(self) -> None: ...
@@ -194,8 +194,8 @@ class HttpSender(Protocol):
     """Calls the application's webhooks."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer. Raises OSError if there is none: unreachable, too slow, too large, or
-        at an address that must not be called."""
+        """Status and body of the answer. Raises OSError if there is none: unreachable, too slow, too large,
+        or at an address that must not be called."""
         ...
 
     async def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Who asks, with which keys, from which installation. Values only; made by `services/users/authentication.py`."""
+"""Who asks, with which keys, from which installation. Values only, made by the service that authenticates."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ MASTER = Auth(privilege=Privilege.MASTER)
 class RequestContext:
     """One request's caller and surroundings, handed down through every floor.
 
-    `installation_id` is `cloud` for calls made inside of the server. `cloud_context` is the one mutable thing:
-    triggers of a request share it by contract. `base_url` is the prefix of `Location` and file URLs,
+    `installation_id` is `cloud` for calls made inside of the server. `cloud_context` is the one mutable
+    thing: triggers of a request share it by contract. `base_url` is the prefix of `Location` and file URLs,
     `https://host/parse`. `on_behalf_of` is set where the server itself acts with master rights, as hooks do:
     the caller whose request made it act.
     """

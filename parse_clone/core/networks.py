@@ -17,7 +17,7 @@ EVERYBODY = {"0.0.0.0": "0.0.0.0/0", "::": "::/0", "::0": "::/0"}  # noqa: S104
 
 
 class Networks:
-    """Addresses, networks in CIDR notation and named groups. An IPv4 address never matches an IPv6 network."""
+    """Addresses, networks in CIDR notation and named groups. IPv4 addresses never match IPv6 networks."""
 
     def __init__(self, members: Iterable[str]) -> None:
         texts = [text for member in members for text in NAMED.get(member, (EVERYBODY.get(member, member),))]

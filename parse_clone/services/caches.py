@@ -152,7 +152,7 @@ class Caches:
         return self.sessions, self.roles, self.config
 
     def held_back(self) -> HeldBackCaches:
-        """The caches of a transaction: what is read there stays there, and nobody is told before the commit."""
+        """The caches of a transaction: what is read there stays there; nobody is told before the commit."""
         return HeldBackCaches(self, *self._size)
 
 

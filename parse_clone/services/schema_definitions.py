@@ -119,10 +119,10 @@ def read_class(reader: Reader, place: str, entry: JsonObject) -> ClassDefinition
         if (found := read_field(reader, f"{prefix}fields.{field_name}", name, field_name, value)) is not None
     }
     indexes = {
-        index_name: found
+        index_name: index
         for index_name, value in members(reader, f"{prefix}indexes", entry.get("indexes"))
         if index_name != "_id_"
-        and (found := read_index(reader, f"{prefix}indexes.{index_name}", value)) is not None
+        and (index := read_index(reader, f"{prefix}indexes.{index_name}", value)) is not None
     }
     given = entry.get("classLevelPermissions")
     permissions = dict(members(reader, f"{prefix}classLevelPermissions", given))

@@ -319,7 +319,7 @@ def in_portions(subscriptions: Iterable[Subscription], size: int) -> Iterator[li
 # --- Frames ----------------------------------------------------------------------------------------------
 
 
-def encode_frame(members: Mapping[str, Json]) -> str:
+def encode_frame(members: Mapping[str, object]) -> str:
     """A frame that is one subscriber's own."""
     return orjson.dumps(members).decode()
 

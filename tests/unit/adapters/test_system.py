@@ -17,7 +17,7 @@ def test_the_clock_is_aware_and_in_utc() -> None:
 
 def test_object_ids_have_the_size_asked_for() -> None:
     for size in (1, 10, 25, 200):
-        assert re.fullmatch(r"[A-Za-z0-9]{%d}" % size, ids.object_id(size))
+        assert re.fullmatch(rf"[A-Za-z0-9]{{{size}}}", ids.object_id(size))
 
 
 def test_tokens_have_their_forms() -> None:

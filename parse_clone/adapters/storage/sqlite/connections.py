@@ -275,7 +275,7 @@ class Database:
         return True
 
     def _remember_slow(self, shape: str) -> None:
-        """Spare a shape the event loop for a while: a short one at first, for a busy machine may be to blame."""
+        """Spare a shape the event loop for a while: briefly at first, a busy machine may be to blame."""
         if len(self._slow_shapes) >= _MOST_SLOW_SHAPES:
             self._slow_shapes.clear()
         slowness = self._slow_shapes.setdefault(shape, _Slowness())
