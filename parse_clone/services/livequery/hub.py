@@ -17,7 +17,7 @@ import orjson
 import structlog
 
 from parse_clone.core.context import MASTER, NOBODY, Auth, RequestContext
-from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.json_types import JsonObject
 from parse_clone.core.live_events import LiveEvent, deleted_event, saved_event
 from parse_clone.core.matcher import Matcher, compile_matcher
 from parse_clone.core.names import root_of
