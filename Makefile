@@ -58,6 +58,7 @@ bench: $(VENV)/.developed ## Measure this server beside the npm parse-server
 
 docs: $(VENV)/.served ## Write the pages that are made from the code
 	@$(BIN)/parse-clone options > docs/settings.md
+	@$(BIN)/python -m cloud_code.rights_page docs/healthcare.md
 
 clean: ## Delete what was made; the data in ./data stay
 	rm -rf $(VENV) build dist htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
