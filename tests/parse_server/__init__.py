@@ -63,11 +63,11 @@ def client(url: str) -> Iterator[Client]:
 
 
 @contextmanager
-def running(database_uri: str) -> Iterator[Client]:
-    """Run it on a database."""
+def running(database_uri: str, redis_url: str = "") -> Iterator[Client]:
+    """Run it on a database; with a Redis, LiveQuery too."""
     node = _install()
     port = free_port()
-    command = [node, str(_HERE / "serve.cjs"), str(_INSTALLED), str(port), database_uri]
+    command = [node, str(_HERE / "serve.cjs"), str(_INSTALLED), str(port), database_uri, redis_url]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:
@@ -81,8 +81,8 @@ def running(database_uri: str) -> Iterator[Client]:
         with client(f"http://127.0.0.1:{port}/parse") as speaking:
             yield speaking
     finally:
-        process.terminate()
-        process.communicate(timeout=20)
+        process.kill()  # with LiveQuery it does not end when asked to
+        process.communicate()
 
 
 def _install() -> str:

@@ -1,11 +1,11 @@
 'use strict';
-// Runs the npm parse-server on a database: node serve.cjs FOLDER PORT DATABASE_URI
+// Runs the npm parse-server on a database: node serve.cjs FOLDER PORT DATABASE_URI [REDIS_URL]
 // FOLDER is where it is installed. Prints "ready" when it answers.
 
 const { createRequire } = require('module');
 const path = require('path');
 
-const [folder, port, databaseURI] = process.argv.slice(2);
+const [folder, port, databaseURI, redisURL] = process.argv.slice(2);
 const { ParseServer } = createRequire(path.join(folder, 'package.json'))('parse-server');
 
 process.chdir(folder);
@@ -24,6 +24,12 @@ ParseServer.startApp({
   auth: { trusting: { module: { validateAppId: async () => {}, validateAuthData: async () => ({}) } } },
   // Each request looks at the schema again: the other server changes it, too.
   databaseOptions: { schemaCacheTtl: 1 },
+  // With a Redis: LiveQuery of classes whose names begin with Live.
+  ...(redisURL && {
+    liveQuery: { classNames: ['Live.*'], redisURL },
+    startLiveQueryServer: true,
+    liveQueryServerOptions: { redisURL },
+  }),
   logLevel: 'error',
   silent: true,
   logsFolder: null,
