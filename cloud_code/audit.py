@@ -32,7 +32,15 @@ AUDIT_LOG = "AuditLog"
 SERVER, NOBODY = "server", "nobody"
 """Stand in for the actor where there is no user: the master key, and callers without a session."""
 
-READS = {"get": "view", "find": "list", "count": "count", "aggregate": "aggregate"}
+READS = {
+    "get": "view",
+    "find": "list",
+    "count": "count",
+    "aggregate": "aggregate",
+    "download": "download",
+    "deliver": "deliver",
+}
+"""What is read, in the words of the log. A delivery is an event of LiveQuery."""
 READERS = {f"role:{role}": {"read": True} for role in (ADMIN_ROLE, AUDITOR_ROLE)}
 ALWAYS = ("_User", "_Role", "RecordVersion")
 

@@ -155,8 +155,8 @@ class LiveEventEvent(TriggerEvent):
 
 @dataclass(slots=True)
 class AuditEvent:
-    """What an auditor is told. `action`: create, update, delete, get, find, count, aggregate, login,
-    download.
+    """What an auditor is told. `action`: create, update, delete, purge, get, find, count, aggregate,
+    download, deliver (an event of LiveQuery), login.
 
     `object` is what a write leads to and `original` the state before, where it was loaded. `failure` is set
     when the action was told of before and has failed since, and when a login was refused.

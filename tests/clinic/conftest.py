@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from parse_clone.settings import LiveQuery
 from tests.clinic.people import Clinic, open_clinic
 from tests.sdk.conftest import node
 from tests.servers import ENGINES
@@ -24,5 +25,6 @@ def clinic(engine: str, request: pytest.FixtureRequest) -> Iterator[Clinic]:
     """The clinic of the template that the test module names."""
     uri = request.getfixturevalue("mongo_uri") if engine == "mongo" else ""
     template = getattr(request, "param", None) or getattr(request.module, "TEMPLATE", "patient_portal")
-    with open_clinic(engine, uri, template) as opened:
+    watched = LiveQuery(class_names=("LabResult", "Message", "Notification"))
+    with open_clinic(engine, uri, template, live_query=watched) as opened:
         yield opened

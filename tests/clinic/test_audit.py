@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from parse_clone.app import opened_toolbox
 from parse_clone.core.audit_chain import entry_id
@@ -20,6 +21,7 @@ from parse_clone.core.query import object_id_is
 from parse_clone.services.toolbox import Toolbox
 from tests.clinic.people import PASSWORD, Clinic
 from tests.clinic.records import create, new_body
+from tests.servers import APP_ID, REST_KEY
 
 
 def entries(clinic: Clinic, **where: Any) -> list[dict[str, Any]]:
@@ -227,3 +229,18 @@ def test_verify_names_what_was_removed_and_what_was_inserted(clinic: Clinic, tmp
     in_database(clinic, lambda toolbox: remove_entry(toolbox, last))
     cut_off = command(clinic, "verify", "--checkpoint", str(file))
     assert "removed: the checkpoint knows" in cut_off.stderr
+
+
+def test_what_livequery_delivers_is_recorded(clinic: Clinic) -> None:
+    address = clinic.server.url.replace("http", "ws", 1).removesuffix("/parse")
+    query = {"className": "LabResult", "where": {}}
+    subscription = {"op": "subscribe", "requestId": 1, "query": query}
+    with connect(address) as socket:
+        opening = {"op": "connect", "applicationId": APP_ID, "restAPIKey": REST_KEY}
+        socket.send(json.dumps({**opening, "sessionToken": clinic.patient.caller.session}))
+        assert json.loads(socket.recv(10))["op"] == "connected"
+        socket.send(json.dumps(subscription))
+        assert json.loads(socket.recv(10))["op"] == "subscribed"
+        result = create(clinic, "LabResult")
+        assert json.loads(socket.recv(10))["object"]["objectId"] == result
+    assert actions(clinic, result) == [("create", clinic.provider.id), ("deliver", clinic.patient.id)]

@@ -32,9 +32,10 @@ from parse_clone.services.livequery.subscriptions import (
     Subscriptions,
     WatchedQuery,
 )
+from parse_clone.services.objects.auditing import audit
 from parse_clone.services.objects.present import Presenter
 from parse_clone.services.toolbox import Toolbox
-from parse_clone.services.triggers import LiveEventEvent, TriggerKind, run_trigger
+from parse_clone.services.triggers import AuditEvent, LiveEventEvent, TriggerKind, run_trigger
 from parse_clone.services.users.authentication import authenticate_session
 from parse_clone.services.users.find import own_sessions, present_auth_data
 
@@ -126,6 +127,7 @@ class LiveQueryHub:
                     for portion in in_portions(group, PORTION):
                         sight = await self._look(audience, query, schema, change, was, matches)
                         if sight is not None:
+                            await self._audit(sight)
                             await self._tell(sight, portion, bodies)
 
     async def _look(
@@ -145,6 +147,14 @@ class LiveQueryHub:
         sees = change.after is not None and eyes.reads(change.after)
         event = event_for(change, was_visible=was and saw, is_visible=matches and sees)
         return None if event is None else Sight(self._toolbox, change, event, eyes, saw=saw, sees=sees)
+
+    async def _audit(self, sight: Sight) -> None:
+        """Tell the auditor of the class what an audience is about to see."""
+        change = sight.change
+        if change.class_name in self._toolbox.triggers.auditors:
+            ids = (str((change.after or change.before or {})["objectId"]),)
+            event = AuditEvent("deliver", change.class_name, ids, sight.eyes.context)
+            await audit(self._toolbox, event)
 
     async def _tell(
         self, sight: Sight, subscriptions: list[Subscription], bodies: dict[BodyKey, str]
