@@ -1,0 +1,332 @@
+"""From a change to frames: what is shared, what is whose own, and what a hook may do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+
+from parse_clone.cloud.registration import Cloud
+from parse_clone.cloud.requests import ConnectRequest, LiveQueryEventRequest, SubscribeRequest
+from parse_clone.core.operations import Set
+from parse_clone.core.query import object_id_is
+from parse_clone.core.schema import SetPermissions
+from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.services.changes import Listeners, ObjectChange
+from parse_clone.services.livequery import hub as hub_module
+from parse_clone.services.livequery.client import LiveQueryClient
+from parse_clone.services.livequery.feed import decode_message, live_classes
+from parse_clone.services.livequery.hub import LiveQueryHub
+from tests.unit.services.clinic import Clinic, master, open_clinic
+
+Frame = dict[str, Any]
+CLASS = "LabResult"
+
+
+@dataclass
+class Line:
+    """A connection that keeps what it is given."""
+
+    frames: list[Frame] = field(default_factory=list)
+
+    def deliver(self, frame: str) -> None:
+        self.frames.append(orjson.loads(frame))
+
+    @property
+    def events(self) -> list[Frame]:
+        return [frame for frame in self.frames if "object" in frame]
+
+
+@dataclass
+class Ward:
+    """A server whose changes reach the hub, and clients of it."""
+
+    clinic: Clinic
+    hub: LiveQueryHub
+    changes: list[ObjectChange] = field(default_factory=list)
+
+    async def client(self, token: str | None = None) -> tuple[LiveQueryClient, Line]:
+        line = Line()
+        client = LiveQueryClient(self.clinic.toolbox, self.hub, line, "https://host/parse", "127.0.0.1")
+        await client.connect({}, token, None)
+        return client, line
+
+    async def watcher(
+        self, where: Frame | None = None, *, token: str | None = None, class_name: str = CLASS, **more: Any
+    ) -> Line:
+        client, line = await self.client(token)
+        members = {"keys": None, "watch": None, "session_token": None, "is_update": False, **more}
+        await client.subscribe(1, class_name, where or {}, **members)
+        return line
+
+    async def save(self, body: Frame, object_id: str | None = None, class_name: str = CLASS) -> str:
+        answer = await self.clinic.save(master(), class_name, body, object_id)
+        await self.settle()
+        return object_id or str(answer.body["objectId"])
+
+    async def settle(self) -> None:
+        while self.changes:
+            await self.hub.deliver(self.changes.pop(0))
+
+
+@asynccontextmanager
+async def open_ward(**options: Any) -> AsyncIterator[Ward]:
+    async with open_clinic(**options) as clinic:
+        ward = Ward(clinic, LiveQueryHub(clinic.toolbox))
+
+        async def keep(change: ObjectChange) -> None:
+            ward.changes.append(change)
+
+        assert isinstance(clinic.toolbox.changes, Listeners)
+        clinic.toolbox.changes.add(lambda name: True, keep)
+        await ward.save({"label": "first"})
+        yield ward
+
+
+# --- Sharing ---------------------------------------------------------------------------------------------
+
+
+async def test_equal_queries_are_matched_once_and_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+    encode_body = hub_module.encode_body
+
+    def counting(*arguments: Any) -> str:
+        encoded.append(arguments)
+        return encode_body(*arguments)
+
+    monkeypatch.setattr(hub_module, "encode_body", counting)
+    async with open_ward() as ward:
+        users = [await ward.clinic.sign_up(name) for name in ("ada", "bob")]
+        tokens = [None, None, *(user["sessionToken"] for user in users)]
+        lines = [await ward.watcher({"room": 7}, token=token) for token in tokens]
+        before = ward.hub.metrics.matched
+        await ward.save({"room": 7})
+    assert [len(line.events) for line in lines] == [1, 1, 1, 1]
+    assert ward.hub.metrics.matched == before + 1
+    assert len(encoded) == 1
+
+
+async def test_more_than_a_portion_of_subscribers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "PORTION", 3)
+    async with open_ward() as ward:
+        lines = [await ward.watcher() for _ in range(8)]
+        await ward.save({"room": 7})
+    assert [len(line.events) for line in lines] == [1] * 8
+    assert ward.hub.metrics.delivered == 8
+
+
+async def test_what_was_known_about_an_audience_goes_with_its_last_subscription() -> None:
+    async with open_ward() as ward:
+        user = await ward.clinic.sign_up()
+        client, _ = await ward.client(user["sessionToken"])
+        members: Frame = {"keys": None, "watch": None, "session_token": None, "is_update": False}
+        for request_id in (1, 2):
+            await client.subscribe(request_id, CLASS, {}, **members)
+        await ward.save({"room": 7})
+        assert len(ward.hub._eyes) == 1
+        client.unsubscribe(1)
+        assert len(ward.hub._eyes) == 1
+        client.close()
+        assert (ward.hub._eyes, ward.hub.metrics.connections) == ({}, 0)
+
+
+async def test_a_change_that_cannot_be_delivered_does_not_stop_the_next() -> None:
+    async with open_ward() as ward:
+        line = await ward.watcher()
+        running = asyncio.create_task(ward.hub.run())
+        await ward.hub.receive(ObjectChange(CLASS, None, {"objectId": 5, "bad": object()}))  # type: ignore[dict-item]
+        await ward.hub.receive(ObjectChange(CLASS, None, {"objectId": "good"}))
+        while not line.events:
+            await asyncio.sleep(0)
+        running.cancel()
+    assert [event["object"]["objectId"] for event in line.events] == ["good"]
+    assert ward.hub.waiting == 0
+
+
+# --- Rights ----------------------------------------------------------------------------------------------
+
+
+async def set_permissions(ward: Ward, permissions: Frame) -> None:
+    toolbox = ward.clinic.toolbox
+    await toolbox.catalog.apply(toolbox.storage, SetPermissions(CLASS, permissions))
+
+
+async def test_a_query_that_has_become_forbidden_tells_nothing() -> None:
+    """Else the events would tell which objects have the value."""
+    async with open_ward() as ward:
+        lines = [
+            await ward.watcher({"secret": 7}),
+            await ward.watcher({"$or": [{"a": 1}, {"secret": {"$gt": 5}}]}),
+            await ward.watcher({"label": "x"}, watch=("secret",)),
+        ]
+        open_to_all = {"find": {"*": True}, "get": {"*": True}, "create": {"*": True}, "update": {"*": True}}
+        await set_permissions(ward, {**open_to_all, "protectedFields": {"*": ["secret"]}})
+        object_id = await ward.save({"secret": 7, "label": "x"})
+        await ward.save({"secret": 8}, object_id)
+        assert [line.events for line in lines] == [[], [], []]
+
+
+async def test_a_session_that_ends_by_its_time_ends_the_events() -> None:
+    async with open_ward(session_length=3600) as ward:
+        user = await ward.clinic.sign_up()
+        line = await ward.watcher(token=user["sessionToken"])
+        acl = {user["objectId"]: {"read": True}}
+        await ward.save({"ACL": acl})
+        ward.clinic.clock.advance(hours=2)
+        await ward.save({"ACL": acl})
+        assert len(line.events) == 1
+
+
+async def test_a_class_that_is_closed_later_tells_nothing() -> None:
+    async with open_ward() as ward:
+        line = await ward.watcher()
+        await set_permissions(ward, {"find": {}, "get": {"*": True}})
+        await ward.save({"label": "x"})
+        assert line.frames[-1]["op"] == "subscribed"
+
+
+class Provider:
+    """Shows only part of what it stores."""
+
+    policy = "default"
+
+    async def before_find(self, auth_data: Frame) -> Frame:
+        return auth_data
+
+    async def validate(self, auth_data: Frame, request: Any) -> Any:
+        raise NotImplementedError
+
+    async def after_find(self, auth_data: Frame, request: Any) -> Frame:
+        return {"status": "enabled"}
+
+    async def challenge(self, *arguments: Any) -> None:
+        return None
+
+
+async def test_users_see_of_their_identities_what_the_provider_shows() -> None:
+    async with open_ward(providers={"mfa": Provider()}) as ward:
+        user = await ward.clinic.sign_up()
+        await ward.settle()
+        schema = await ward.clinic.toolbox.catalog.get("_User")
+        assert schema is not None
+        secret = Set({"mfa": {"secret": "JBSWY3DP"}})
+        await ward.clinic.toolbox.storage.update(schema, object_id_is(user["objectId"]), {"authData": secret})
+        line = await ward.watcher(token=user["sessionToken"], class_name="_User")
+        await ward.save({"nickname": "Ada"}, user["objectId"], "_User")
+        (event,) = line.events
+        assert event["object"]["authData"] == event["original"]["authData"] == {"mfa": {"status": "enabled"}}
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"ward": {"$inQuery": {"className": "Ward", "where": {}}}},
+        {"ward": {"$notInQuery": {"className": "Ward", "where": {}}}},
+        {"$nor": [{"ward": {"$inQuery": {"className": "Ward", "where": {}}}}]},
+        {"label": {"$text": {"$search": {"$term": "x"}}}},
+    ],
+)
+async def test_what_live_queries_cannot_match_matches_nothing(where: Frame) -> None:
+    async with open_ward() as ward:
+        line = await ward.watcher(where)
+        await ward.save({"label": "x"})
+        assert line.events == []
+
+
+# --- Hooks -----------------------------------------------------------------------------------------------
+
+
+async def test_a_hook_changes_its_own_copy_to_the_last_value() -> None:
+    async with open_ward() as ward:
+        cloud, seen = Cloud(ward.clinic.toolbox), []
+
+        @cloud.after_live_query_event(CLASS)
+        async def spoil(request: LiveQueryEventRequest) -> None:
+            seen.append(list(request.object["tags"]))
+            request.object["tags"].append("spoiled")
+            request.object["nested"]["deep"].append(1)
+            request.object["extra"] = len(seen)
+
+        lines = [await ward.watcher() for _ in range(2)]
+        await ward.save({"tags": ["a"], "nested": {"deep": []}})
+        assert seen == [["a"], ["a"]]
+        assert sorted(line.events[0]["object"]["extra"] for line in lines) == [1, 2]
+
+
+async def test_a_hook_keeps_an_event_back_renames_it_or_fails() -> None:
+    async with open_ward() as ward:
+        cloud = Cloud(ward.clinic.toolbox)
+
+        @cloud.after_live_query_event(CLASS)
+        async def judge(request: LiveQueryEventRequest) -> None:
+            match request.object["label"]:
+                case "hidden":
+                    request.send_event = False
+                case "renamed":
+                    request.event = "enter"
+                case "nonsense":
+                    request.event = "explode"
+                case "refused":
+                    raise ParseError(ErrorCode.VALIDATION_ERROR, "not for you")
+
+        line = await ward.watcher()
+        for label in ("hidden", "renamed", "nonsense", "refused"):
+            await ward.save({"label": label})
+        assert [event["op"] for event in line.events] == ["enter"]
+        error = {"op": "error", "code": 142, "error": "not for you", "reconnect": False, "requestId": 1}
+        assert line.frames[-1] == error
+
+
+async def test_hooks_decide_who_connects_and_what_is_watched() -> None:
+    async with open_ward() as ward:
+        cloud = Cloud(ward.clinic.toolbox)
+
+        @cloud.before_connect()
+        async def door(request: ConnectRequest) -> None:
+            if request.clients:
+                raise ParseError(ErrorCode.OPERATION_FORBIDDEN, "full")
+
+        @cloud.before_subscribe(CLASS)
+        async def narrow(request: SubscribeRequest) -> None:
+            assert request.watch == ["label"]
+            request.where["room"] = 7
+            request.keys = ["label"]
+
+        line = await ward.watcher(watch=("label",), keys=("room", "label"))
+        _, refused = await ward.client()
+        await ward.save({"room": 8, "label": "x"})
+        await ward.save({"room": 7, "label": "y"})
+        assert (refused.frames[0]["code"], refused.frames[0]["error"]) == (119, "full")
+        (event,) = line.events
+        assert set(event["object"]) == {"className", "objectId", "createdAt", "updatedAt", "label"}
+
+
+# --- Between processes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"currentParseObject": 5}', '{"currentParseObject": {}}'])
+def test_what_is_no_change_is_passed_over(text: str) -> None:
+    assert decode_message(text, deleted=False) is None
+
+
+def test_odd_members_of_a_message_stay_outside() -> None:
+    odd = {"className": "A", "__type": "Object", "_rperm": [], "a-b": 1, "a": 1, "objectId": "x"}
+    message = decode_message(orjson.dumps({"currentParseObject": odd}).decode(), deleted=True)
+    assert message is not None
+    assert message.change == ObjectChange("A", {"a": 1, "objectId": "x"}, None)
+
+
+def test_class_names_are_whole_names_or_expressions() -> None:
+    is_live = live_classes(("Lab.*", "Message"))
+    assert [is_live(name) for name in ("LabResult", "Message", "Messages", "ALab")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert not live_classes(())("LabResult")
