@@ -73,3 +73,42 @@ async def test_an_invalidation_travels_to_other_processes() -> None:
     assert there.roles.get("bob") is None
     await here.invalidate_config()
     assert there.config.get("1") is None
+
+
+async def test_a_transaction_keeps_its_reads_and_its_invalidations_to_itself() -> None:
+    caches, told = Caches(60, 10), list[str]()
+
+    async def tell(message: str) -> None:
+        told.append(message)
+
+    caches.on_invalidation(tell)
+    caches.roles.put("ada", ("Nurse",))
+    inside = caches.held_back()
+    assert inside.roles.get("ada") is None
+    inside.roles.put("ada", ("Doctor",))
+    await inside.invalidate_user("ada")
+    await inside.invalidate_roles()
+    assert inside.roles.get("ada") is None
+    assert (caches.roles.get("ada"), told) == (("Nurse",), [])
+    await inside.release()
+    assert (caches.roles.get("ada"), told) == (None, ["user ada", "roles"])
+
+
+def test_who_cannot_hear_remembers_nothing() -> None:
+    caches = Caches(60, 10)
+    caches.roles.put("ada", ("Nurse",))
+    caches.pause(True)
+    caches.roles.put("ada", ("Nurse",))
+    assert caches.roles.get("ada") is None
+    caches.pause(False)
+    caches.roles.put("ada", ("Nurse",))
+    assert caches.roles.get("ada") == ("Nurse",)
+
+
+async def test_everything_is_forgotten_when_nobody_knows_what_has_changed() -> None:
+    caches = Caches(60, 10)
+    caches.roles.put("ada", ("Nurse",))
+    caches.sessions.put("r:ada", session_of("ada"), group="ada")
+    await caches.invalidate_all()
+    assert caches.roles.get("ada") is None
+    assert caches.sessions.get("r:ada") is None

@@ -177,6 +177,16 @@ async def test_a_changed_role_counts_at_once() -> None:
         assert await roles_of(clinic, ada["sessionToken"]) == ()
 
 
+async def test_a_deleted_role_leads_to_no_other() -> None:
+    async with open_clinic() as clinic:
+        ada = await clinic.sign_up()
+        nurse = (await clinic.save(master(), "_Role", role("Nurse", users=[ada["objectId"]]))).body
+        await clinic.save(master(), "_Role", role("Staff", roles=[nurse["objectId"]]))
+        assert await roles_of(clinic, ada["sessionToken"]) == ("Nurse", "Staff")
+        await clinic.delete(master(), "_Role", nurse["objectId"])
+        assert await roles_of(clinic, ada["sessionToken"]) == ()
+
+
 async def test_a_deleted_role_grants_nothing() -> None:
     async with open_clinic() as clinic:
         ada = await clinic.sign_up()
