@@ -68,7 +68,9 @@ def running(database_uri: str, redis_url: str = "") -> Iterator[Client]:
     node = _install()
     port = free_port()
     command = [node, str(_HERE / "serve.cjs"), str(_INSTALLED), str(port), database_uri, redis_url]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, cwd=_INSTALLED, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )  # it writes a folder of logs where it stands
     assert process.stdout is not None
     try:
         output = []
