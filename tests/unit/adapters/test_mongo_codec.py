@@ -178,6 +178,7 @@ def test_whatever_lies_in_a_row_is_read_as_json(stored: Any, expected: Json) -> 
         ({"area": {"type": "Point"}}, {"area": {"type": "Point"}}),
         ({"scan": 5}, {"scan": 5}),
         ({"_internal": MOMENT}, {"_internal": DATE}),
+        ({"": 1}, {"": 1}),
     ],
 )
 def test_rows_of_other_hands_are_read(row: dict[str, Any], expected: JsonObject) -> None:

@@ -366,7 +366,7 @@ class RowCodec:
         for name, value in row.items():
             if name in readers:
                 readers[name](stored_object, value)
-            elif name[0] == "_":
+            elif name[:1] == "_":
                 self._read_internal(stored_object, name, value)
             else:
                 kind = type(value)
