@@ -15,6 +15,7 @@ from parse_clone.core.json_types import Json, JsonObject
 
 MAX_PARAMETERS = 1000
 MAX_DEPTH = 5
+_begins_like_json = re.compile(r'\s*(?:[\[{"tfn]|-?\d)').match  # a refusal by the parser costs more
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -41,7 +42,7 @@ def _listed(value: Json) -> list[Json]:
 
 
 def _decode_json(value: Json) -> Json:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not _begins_like_json(value):
         return value
     try:
         decoded: Json = orjson.loads(value)

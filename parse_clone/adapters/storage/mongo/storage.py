@@ -26,6 +26,7 @@ from pymongo.read_preferences import (
 
 from parse_clone.adapters.storage.mongo.codec import Row, RowCodec, decode_nested
 from parse_clone.adapters.storage.mongo.driver_errors import DRIVER_ERRORS, Code
+from parse_clone.adapters.storage.mongo.grouped_inserts import GroupedInserts
 from parse_clone.adapters.storage.mongo.pipelines import PipelineCodec
 from parse_clone.adapters.storage.mongo.query_compiler import compile_filter, compile_sort
 from parse_clone.adapters.storage.mongo.schema_codec import CASE_INSENSITIVE
@@ -68,6 +69,7 @@ class MongoStorage:
         self._collections: dict[str, AsyncCollection[Row]] = {}
         self._codecs: dict[str, RowCodec] = {}
         self._schemas = SchemaCollection(self._collection)
+        self._inserts = GroupedInserts()
 
     def _collection(self, name: str, read_preference: str | None = None) -> AsyncCollection[Row]:
         found = self._collections.get(name)
@@ -223,7 +225,9 @@ class MongoStorage:
         rows = [encode(obj) for obj in objects]
         collection = self._collection(schema.name)
         with DRIVER_ERRORS:
-            if len(rows) == 1:
+            if len(rows) == 1 and self._session is None:
+                await self._inserts.insert(collection, rows[0])
+            elif len(rows) == 1:
                 await collection.insert_one(rows[0], session=self._session)
             elif rows:
                 try:
