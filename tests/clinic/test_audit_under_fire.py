@@ -22,7 +22,7 @@ from tests.clinic.people import CLOUD_CODE, PASSWORD, schema_files
 from tests.protocol.clinic import import_schemas
 from tests.servers import APP_ID, MASTER_KEY, free_port, wait_for_port
 
-PROCESSES, WRITERS, ROUNDS = 4, 200, 3
+PROCESSES, WRITERS, ROUNDS = 4, 200, 2
 
 
 @contextmanager
