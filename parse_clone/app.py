@@ -273,12 +273,14 @@ def open_files(settings: Settings) -> FileStore:
     from parse_clone.adapters.files.parse_server_encryption import ParseServerEncryption
 
     files, keys = open_plain_files(settings), dict(settings.file_encryption_keys)
-    if settings.encryption_key is None:
-        return EncryptedFiles(files, keys) if keys else files
-    if not isinstance(files, GridFsFiles):
-        return EncryptedFiles(files, keys or {"encryptionKey": settings.encryption_key})
-    older = ParseServerEncryption(files, settings.encryption_key)
-    return EncryptedFiles(files, keys, older) if keys else older
+    if isinstance(files, GridFsFiles):
+        # Parse quirk: what parse-server encrypts files in MongoDB with is its `fileKey`.
+        secret = settings.encryption_key or settings.file_key
+        older: FileStore = files if secret is None else ParseServerEncryption(files, secret)
+        return EncryptedFiles(files, keys, older) if keys else older
+    if settings.encryption_key is not None:
+        keys = keys or {"encryptionKey": settings.encryption_key}
+    return EncryptedFiles(files, keys) if keys else files
 
 
 def open_plain_files(settings: Settings) -> FileStore:

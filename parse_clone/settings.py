@@ -508,7 +508,9 @@ class Settings:
         "May webhooks live at loopback and private addresses?", False
     )
     file_key: str | None = option(
-        "Key of the application at the hosted Parse service, for the URLs of files that stayed there.", None
+        "Key of the application at the hosted Parse service, for the URLs of files that stayed there. As in "
+        "parse-server it also encrypts files in MongoDB, unless `encryptionKey` does.",
+        None,
     )
 
     # --- Where we are

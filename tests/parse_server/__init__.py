@@ -63,11 +63,12 @@ def client(url: str) -> Iterator[Client]:
 
 
 @contextmanager
-def running(database_uri: str, redis_url: str = "") -> Iterator[Client]:
-    """Run it on a database; with a Redis, LiveQuery too."""
+def running(database_uri: str, redis_url: str = "", encryption_key: str = "") -> Iterator[Client]:
+    """Run it on a database; with a Redis, LiveQuery too; with a key it encrypts files."""
     node = _install()
     port = free_port()
     command = [node, str(_HERE / "serve.cjs"), str(_INSTALLED), str(port), database_uri, redis_url]
+    command.append(encryption_key)
     process = subprocess.Popen(
         command, cwd=_INSTALLED, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )  # it writes a folder of logs where it stands

@@ -1,11 +1,11 @@
 'use strict';
-// Runs the npm parse-server on a database: node serve.cjs FOLDER PORT DATABASE_URI [REDIS_URL]
+// Runs the npm parse-server on a database: node serve.cjs FOLDER PORT DATABASE_URI [REDIS_URL [ENCRYPTION_KEY]]
 // FOLDER is where it is installed. Prints "ready" when it answers.
 
 const { createRequire } = require('module');
 const path = require('path');
 
-const [folder, port, databaseURI, redisURL] = process.argv.slice(2);
+const [folder, port, databaseURI, redisURL, encryptionKey] = process.argv.slice(2);
 const { ParseServer } = createRequire(path.join(folder, 'package.json'))('parse-server');
 
 process.chdir(folder);
@@ -19,6 +19,8 @@ ParseServer.startApp({
   mountPath: '/parse',
   serverURL: `http://127.0.0.1:${port}/parse`,
   allowClientClassCreation: true,
+  // This is what it encrypts files in MongoDB with.
+  ...(encryptionKey && { fileKey: encryptionKey }),
   verifyServerUrl: false,
   // An auth provider that believes whatever it is told.
   auth: { trusting: { module: { validateAppId: async () => {}, validateAuthData: async () => ({}) } } },
