@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -15,11 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.client import APP_ID, REST_KEY, Api, Connection
 from benchmarks.measure import Figures
-from benchmarks.processes import cpu_seconds
+from benchmarks.processes import cpu_seconds, memory_mb
 
 CLASS_NAME = "LiveMessage"
-SUBSCRIBERS = 500
-SAVES = 200
 QUIET_SECONDS = 5.0
 """How long a delivery may be on its way before it counts as lost."""
 
@@ -32,11 +31,20 @@ class LiveScenario:
     name: str
     room_of: Callable[[int], str]
     per: str
+    subscribers: int = 500
+    saves: int = 200
 
 
 LIVE_SCENARIOS = (
     LiveScenario("LiveQuery, 500 equal queries, per delivery", lambda number: "ward-7", per="delivery"),
     LiveScenario("LiveQuery, 500 different queries, per save", lambda number: f"room-{number}", per="save"),
+    LiveScenario(
+        "LiveQuery, 5,000 equal queries, per delivery",
+        lambda number: "ward-7",
+        per="delivery",
+        subscribers=5_000,
+        saves=20,
+    ),
 )
 
 
@@ -108,11 +116,14 @@ async def measure_live(api: Api, scenario: LiveScenario, pid: int) -> Figures:
     deliveries = Deliveries()
     url = f"ws://{api.host}:{api.port}{api.path}"
     async with AsyncExitStack() as stack:
-        rooms = [scenario.room_of(number) for number in range(SUBSCRIBERS)]
+        rooms = [scenario.room_of(number) for number in range(scenario.subscribers)]
+        idle = memory_mb(pid)
         sockets = [await subscribe(stack, url, room) for room in rooms]
+        each = (memory_mb(pid) - idle) * 1024 / scenario.subscribers
+        print(f"  {scenario.name}: {each:.0f} KB per connection", file=sys.stderr)
         tasks = [asyncio.create_task(listen(socket, deliveries)) for socket in sockets]
         connections = [await api.connect() for _ in range(8)]
-        targets = [chance.choice(rooms) for _ in range(SAVES)]
+        targets = [chance.choice(rooms) for _ in range(scenario.saves)]
         expected = sum(rooms.count(room) for room in targets)
         started, before = time.perf_counter(), cpu_seconds(pid)
         await save_all(api, connections, targets, deliveries)
@@ -125,7 +136,7 @@ async def measure_live(api: Api, scenario: LiveScenario, pid: int) -> Figures:
     if len(deliveries.delays) < expected:
         raise RuntimeError(f"{len(deliveries.delays)} of {expected} deliveries arrived")
     delays = sorted(deliveries.delays)
-    units = expected if scenario.per == "delivery" else SAVES
+    units = expected if scenario.per == "delivery" else scenario.saves
     return Figures(
         cpu_us=cpu / units * 1e6,
         requests_per_second=units / seconds,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import orjson
 import structlog
@@ -46,9 +46,11 @@ BACKLOG = 10_000
 """Changes that may wait for delivery; then writers wait, too."""
 PORTION = 500
 """Deliveries without a pause; then other work gets its turn."""
-HOOKS_AT_ONCE = 50
+AT_ONCE = 50
+"""Hooks that run, and sessions that are loaded, at the same time."""
 
 BodyKey: TypeAlias = tuple[object, ...]
+Item = TypeVar("Item")
 
 
 @dataclass(slots=True)
@@ -123,12 +125,24 @@ class LiveQueryHub:
             matches = after is not None and query.matches(after)
             if was or matches:
                 self.metrics.matched += 1
+                await self._recall(query.audiences)
                 for audience, group in list(query.audiences.items()):
                     for portion in in_portions(group, PORTION):
                         sight = await self._look(audience, query, schema, change, was, matches)
                         if sight is not None:
                             await self._audit(sight)
                             await self._tell(sight, portion, bodies)
+
+    async def _recall(self, audiences: Iterable[Audience]) -> None:
+        """Load together, not one after the other, the sessions that are no longer remembered."""
+        sessions = self._toolbox.caches.sessions
+        cold = [
+            audience
+            for audience in audiences
+            if audience.session_token is not None and sessions.get(audience.session_token) is None
+        ]
+        for few in in_portions(cold, AT_ONCE):
+            await asyncio.gather(*(self.auth_of(audience) for audience in few))
 
     async def _look(
         self,
@@ -160,7 +174,7 @@ class LiveQueryHub:
         self, sight: Sight, subscriptions: list[Subscription], bodies: dict[BodyKey, str]
     ) -> None:
         if self._toolbox.triggers.has(sight.change.class_name, TriggerKind.AFTER_EVENT):
-            for few in in_portions(subscriptions, HOOKS_AT_ONCE):
+            for few in in_portions(subscriptions, AT_ONCE):
                 await asyncio.gather(*(self._tell_through_hook(sight, subscription) for subscription in few))
             return
         opening = f'{{"op":"{sight.event.value}",'
@@ -319,9 +333,9 @@ def event_for(change: ObjectChange, *, was_visible: bool, is_visible: bool) -> L
     return saved_event(existed=change.before is not None, was_visible=was_visible, is_visible=is_visible)
 
 
-def in_portions(subscriptions: Iterable[Subscription], size: int) -> Iterator[list[Subscription]]:
-    """Cut into lists of at most `size`; those that end meanwhile may still be in them."""
-    rest = iter(list(subscriptions))
+def in_portions(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Cut into lists of at most `size`; what goes meanwhile may still be in them."""
+    rest = iter(list(items))
     while portion := list(islice(rest, size)):
         yield portion
 
