@@ -89,7 +89,9 @@ class LocalFiles:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep deletes and renewals from crossing, in every process: what is deleted does not come back."""
-        with open(self._root / INCOMING / ".lock", "ab") as lock:
+        folder = self._root / INCOMING
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(folder / ".lock", "ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
