@@ -145,6 +145,8 @@ def serve(
         if workers == 1 and not reload:
             run_server(create_app(settings), settings)
             return
+    if workers > 1:
+        warn_of_strangers(settings)
     os.environ[HANDED_DOWN] = json.dumps({"options": given, "config": str(config or "")})
     run_server(
         "parse_clone.cli:handed_down_app",
@@ -161,6 +163,16 @@ def watched_folders(settings: Settings) -> list[str]:
     cloud = [] if settings.cloud is None else [Path(settings.cloud).resolve()]
     folders = [path if path.is_dir() else path.parent for path in cloud]
     return [str(folder) for folder in (Path(__file__).parent, *folders)]
+
+
+def warn_of_strangers(settings: Settings) -> None:
+    """Tell what several processes cannot do when they cannot talk to each other."""
+    if not (settings.redis_url or (settings.live_query and settings.live_query.redis_url)):
+        err.print(
+            "Without redisURL each process tells LiveQuery clients of its own writes only, and learns of "
+            f"lost rights after cacheTTL ({settings.cache_ttl} ms).",
+            soft_wrap=True,
+        )
 
 
 HANDED_DOWN = "PARSE_CLONE_HANDED_DOWN"

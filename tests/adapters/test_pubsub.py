@@ -13,8 +13,10 @@ from redis.asyncio import Redis
 from parse_clone.adapters.pubsub import redis as redis_adapter
 from parse_clone.adapters.pubsub.in_process import InProcessPubSub
 from parse_clone.adapters.pubsub.redis import RedisPubSub
+from parse_clone.errors import SettingsError
 from parse_clone.ports import PubSub
 from tests.protocol.live_clients import redis_server
+from tests.servers import free_port
 
 
 class Mailbox:
@@ -108,3 +110,10 @@ async def test_a_redis_that_is_away_fails_no_write(monkeypatch: pytest.MonkeyPat
             again.kill()
             again.wait()
         await pubsub.close()
+
+
+async def test_a_redis_that_is_not_there_is_a_sentence() -> None:
+    pubsub = RedisPubSub(f"redis://127.0.0.1:{free_port()}/0")
+    with pytest.raises(SettingsError, match="Redis cannot be reached: "):
+        await pubsub.subscribe("shared", Mailbox())
+    await pubsub.close()

@@ -13,6 +13,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from parse_clone.errors import SettingsError
+
 log = structlog.get_logger("pubsub")
 
 Listener = Callable[[str], Awaitable[None]]
@@ -52,7 +54,10 @@ class RedisPubSub:
     async def subscribe(self, channel: str, listener: Listener) -> None:
         """Listen to a channel; when this returns, Redis has confirmed it."""
         self._listeners[channel].append(listener)
-        await self._pubsub.subscribe(channel)
+        try:
+            await self._pubsub.subscribe(channel)
+        except (RedisError, OSError) as error:
+            raise SettingsError(f"Redis cannot be reached: {error}") from error
         if self._reader is None:
             self._reader = asyncio.create_task(self._read())
         async with asyncio.timeout(PATIENCE_SECONDS):
