@@ -216,7 +216,7 @@ async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitS
     return Toolbox(
         settings=settings,
         storage=storage,
-        catalog=SchemaCatalog(storage),
+        catalog=SchemaCatalog(storage, schema_lifetime(settings)),
         triggers=TriggerRegistry(),
         changes=Listeners(),
         caches=Caches(settings.cache_ttl / 1000, settings.cache_max_size),
@@ -234,6 +234,12 @@ async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitS
         keywords=keyword_denylist(settings),
         protection=field_protection(settings),
     )
+
+
+def schema_lifetime(settings: Settings) -> float | None:
+    """Seconds that schemas are remembered; None: until a change that this server hears of."""
+    milliseconds = settings.database_options.schema_cache_ttl
+    return None if milliseconds is None else milliseconds / 1000
 
 
 def open_storage(settings: Settings) -> Storage:

@@ -22,8 +22,10 @@ RELOAD_INTERVAL = 0.5
 class SchemaCatalog:
     """Class schemas by name. A schema is replaced, never changed: whoever holds one may cache by identity."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, lifetime: float | None = None) -> None:
+        """`lifetime`: seconds after which schemas are read again, for changes that nobody tells of."""
         self._storage = storage
+        self._lifetime = lifetime
         self._classes: dict[str, ClassSchema] = {}
         self._looked_at = -RELOAD_INTERVAL
         self._listeners: list[Callable[[], Awaitable[None]]] = []
@@ -49,6 +51,8 @@ class SchemaCatalog:
 
     async def get(self, name: str) -> ClassSchema | None:
         """The schema of a class, built-in and join classes included; None if there is no such class."""
+        if self._lifetime is not None and time.monotonic() - self._looked_at > self._lifetime:
+            await self.load()
         found = self._classes.get(name)
         if found is not None:
             return found

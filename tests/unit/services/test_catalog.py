@@ -1,0 +1,45 @@
+"""How long schemas are remembered."""
+
+from __future__ import annotations
+
+import asyncio
+
+from parse_clone.app import opened_toolbox
+from parse_clone.core.schema import AddFields, CreateClass, Field, FieldType
+from parse_clone.core.system_classes import new_schema
+from parse_clone.settings import DatabaseOptions, Settings
+
+
+async def knows_foreign_field(settings: Settings) -> bool:
+    """Is a field seen that another server, over the same storage, has added to a known class?"""
+    async with opened_toolbox(settings) as toolbox:
+        await toolbox.catalog.create_class(toolbox.storage, new_schema("Ward"))
+        field = {"beds": Field(FieldType("Number"))}
+        await toolbox.storage.change_schema(AddFields("Ward", field))
+        await asyncio.sleep(0.01)
+        schema = await toolbox.catalog.get("Ward")
+        return schema is not None and "beds" in schema.fields
+
+
+def settings(ttl: float | None) -> Settings:
+    return Settings(
+        app_id="catalog",
+        master_key="catalog-master-key",
+        database_uri="sqlite://",
+        database_options=DatabaseOptions(schema_cache_ttl=ttl),
+    )
+
+
+async def test_a_time_limit_lets_foreign_changes_be_seen() -> None:
+    assert await knows_foreign_field(settings(1))
+
+
+async def test_without_a_limit_known_classes_are_not_read_again() -> None:
+    assert not await knows_foreign_field(settings(None))
+
+
+async def test_a_class_that_another_server_made_is_found() -> None:
+    async with opened_toolbox(settings(None)) as toolbox:
+        await toolbox.storage.change_schema(CreateClass(new_schema("Ward")))
+        await asyncio.sleep(0.6)
+        assert await toolbox.catalog.get("Ward") is not None
