@@ -25,7 +25,7 @@ from cloud_code.notices import notify, register_notices
 from cloud_code.profiles import check_single, follow_profile
 from cloud_code.rules import Kind, Record, Template
 from cloud_code.templates import EXPORTS, TEMPLATES
-from cloud_code.versions import keep_former
+from cloud_code.versions import keep_former, register_versions
 from parse_clone.cloud import AfterSave, BeforeDelete, BeforeSave, Cloud
 
 
@@ -42,6 +42,7 @@ def register_templates(cloud: Cloud, names: Iterable[str]) -> None:
     register_accounts(cloud, template, audit)
     register_care_team(cloud, template, audit)
     register_notices(cloud)
+    register_versions(cloud)
     register_functions(cloud, template)
     if is_export(template):
         register_demo(cloud, template)

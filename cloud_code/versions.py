@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cloud_code.access import Write
-from cloud_code.cases import acting, user_pointer
-from parse_clone.cloud import ParseObject, Pointer
+from cloud_code.cases import acting, refused, user_pointer
+from parse_clone.cloud import BeforeDelete, BeforeSave, Cloud, ParseObject, Pointer
 
 VERSIONS = "RecordVersion"
 
@@ -50,3 +50,16 @@ def author_of(write: Write, last: ParseObject | None) -> Pointer | None:
     name = write.record.author
     author = None if name is None or write.original is None else write.original.get(name)
     return author if isinstance(author, Pointer) and author.class_name == "_User" else None
+
+
+def register_versions(cloud: Cloud) -> None:
+    """Close what was kept: a former version is neither changed nor deleted, with whatever key."""
+
+    @cloud.before_save(VERSIONS)
+    async def keep_as_it_was(request: BeforeSave) -> None:
+        if request.original is not None:
+            raise refused("A former version stays as it was.")
+
+    @cloud.before_delete(VERSIONS)
+    async def keep(request: BeforeDelete) -> None:
+        raise refused("A former version is never deleted.")

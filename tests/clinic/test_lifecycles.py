@@ -38,6 +38,9 @@ def test_a_result_is_published_and_amended_and_keeps_its_versions(clinic: Clinic
         assert versions[0]["changed"] == ["resultValue"]
         assert versions[0]["changedBy"]["objectId"] == clinic.provider.id
         assert versions[0]["author"]["objectId"] == clinic.provider.id
+    kept = f"/classes/RecordVersion/{versions[0]['objectId']}"
+    assert clinic.master.refusal("PUT", kept, {"version": 9}) == 119
+    assert clinic.master.refusal("DELETE", kept) == 119
     for stranger in (clinic.other_patient, clinic.other_provider, clinic.admin):
         assert clinic.call(stranger.caller, "recordVersions", className="LabResult", record=result_id) == []
 
