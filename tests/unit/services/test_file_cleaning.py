@@ -87,7 +87,8 @@ async def test_the_job_tells_what_it_did(toolbox: Toolbox) -> None:
         told.append(text)
 
     job = cleaning_job(toolbox)
-    for params in ({}, {"graceHours": 2}, {"graceHours": "x"}):
+    wishes: tuple[JsonObject, ...] = ({}, {"graceHours": 2}, {"graceHours": "x"})
+    for params in wishes:
         await job(JobCall(JOB, "j1", params, SERVER, report))
     assert told == ["0 files deleted, 0 kept."] * 3
 
