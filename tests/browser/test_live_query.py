@@ -14,7 +14,6 @@ from tests.clinic.records import create, message
 
 STORIES: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("sqlite", "patient_portal", "LabResult", {"status": "final"}),
-    ("mongo", "medical_concierge", "LabResult", {"status": "final"}),
     ("sqlite", "cardiology_suite", "ECGReport", {"status": "final"}),
     ("mongo", "wound_care", "WoundAssessment", {"status": "final"}),
 )

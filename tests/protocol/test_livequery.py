@@ -19,6 +19,12 @@ from tests.servers import APP_ID, MASTER_KEY, RunningServer
 StartServer = Callable[..., RunningServer]
 
 
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """Frames are the same on every engine."""
+    return "sqlite"
+
+
 @pytest.fixture(scope="module")
 def live_server(start_server: StartServer) -> RunningServer:
     names = ("Live.*", "_User", "_Session")

@@ -240,7 +240,9 @@ def watch_all_writes(ward: Ward) -> Heard:
                 ward.write("PUT", f"/classes/{class_name}/{object_id}", body(ward.viewers["owner"].id))
             ward.write("POST", "/classes/Marker", {})
             for name, viewer in ward.viewers.items():
-                before, after = known[name], viewer.finds(ward.rest, class_name, object_id)
+                is_gone = label.startswith("delete")
+                after = None if is_gone else viewer.finds(ward.rest, class_name, object_id)
+                before = known[name]
                 frames = viewer.live.until(0)
                 place = f"{class_name}: {label}, heard by {name}"
                 check_frames(place, request_id, frames, before, after, label)
