@@ -48,7 +48,7 @@ def wire_server() -> Iterator[str]:
 
 
 @contextmanager
-def our_server(database_uri: str | None = None, *options: str) -> Iterator[Subject]:
+def our_server(database_uri: str | None = None, *options: str, **settings: str) -> Iterator[Subject]:
     """This project's server; without a database URI on SQLite, in a file."""
     with scratch_folder() as folder:
         port = free_port()
@@ -63,6 +63,7 @@ def our_server(database_uri: str | None = None, *options: str) -> Iterator[Subje
             "PARSE_SERVER_LIVE_QUERY": '{"classNames": ["LiveMessage"]}',
             "PARSE_SERVER_LOG_LEVEL": "warning",
             "PYTHONPATH": str(ROOT),
+            **settings,
         }
         command = [sys.executable, "-m", "parse_clone", "serve", *options]
         with running(command, port, folder, **environment) as pid:
@@ -85,7 +86,7 @@ def our_server_on_mongo() -> Iterator[Subject]:
 
 
 @contextmanager
-def npm_parse_server(database_uri: str | None = None) -> Iterator[Subject]:
+def npm_parse_server(database_uri: str | None = None, **settings: str) -> Iterator[Subject]:
     """The npm parse-server; without a database URI on the MongoDB stand-in."""
     install_peer()
     with ExitStack() as stack:
@@ -97,6 +98,7 @@ def npm_parse_server(database_uri: str | None = None) -> Iterator[Subject]:
             "APP_ID": APP_ID,
             "MASTER_KEY": MASTER_KEY,
             "REST_KEY": REST_KEY,
+            **settings,
         }
         pid = stack.enter_context(running(["node", str(PEER / "server.cjs")], port, folder, **environment))
         yield Subject(f"http://127.0.0.1:{port}/parse", pid)
@@ -104,7 +106,7 @@ def npm_parse_server(database_uri: str | None = None) -> Iterator[Subject]:
 
 def install_peer() -> None:
     """Install the npm packages once."""
-    if not (PEER / "node_modules" / "parse-server").is_dir():
+    if not (PEER / "node_modules" / "@parse" / "fs-files-adapter").is_dir():
         command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
         subprocess.run(command, cwd=PEER, check=True)
 

@@ -1,6 +1,7 @@
 // Starts the npm parse-server for the benchmarks; everything it needs is in the environment.
 const http = require('http');
 const express = require('express');
+const FSFilesAdapter = require('@parse/fs-files-adapter');
 const { ParseServer } = require('parse-server');
 
 async function main() {
@@ -15,6 +16,8 @@ async function main() {
     logLevel: 'error',
     logsFolder: null,
     silent: true,
+    // Files in a directory below the working directory, where they are asked for.
+    ...(process.env.FILES && { filesAdapter: new FSFilesAdapter(), maxUploadSize: '200mb' }),
     liveQuery: { classNames: ['LiveMessage'] },
   });
   await server.start();
