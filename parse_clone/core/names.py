@@ -74,6 +74,10 @@ def is_field_name(name: str, class_name: str = "") -> bool:
     return _is_identifier(name) is not None and name != "length"
 
 
+MAX_PATH_SEGMENTS = 30
+"""Longest dotted path, in queries and in what is written: walking one costs the square of its length."""
+
+
 def root_of(path: str) -> str:
     """The root field of a dotted path."""
     return path.partition(".")[0]

@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 from parse_clone.core.acl import normalize_acl
 from parse_clone.core.comparison import equality_key
 from parse_clone.core.json_types import Json, JsonObject
-from parse_clone.core.names import is_array_index, root_of
+from parse_clone.core.names import MAX_PATH_SEGMENTS, is_array_index, root_of
 from parse_clone.core.values import (
     is_number,
     is_pointer,
@@ -185,8 +185,12 @@ def _decode_relation(value: JsonObject) -> ChangeRelation | None:
 
 
 def _check_paths_apart(operations: Mapping[str, Operation]) -> None:
-    """Refuse a body that changes a field and a part of it at once: no order would be right."""
+    """Refuse a body that changes a field and a part of it at once: no order would be right. Paths have an
+    end."""
     for path in operations:
+        if path.count(".") >= MAX_PATH_SEGMENTS:
+            text = f"Paths may have at most {MAX_PATH_SEGMENTS} segments"
+            raise ParseError(ErrorCode.INVALID_KEY_NAME, text)
         for prefix in _parents(path):
             if prefix in operations:
                 raise ParseError(ErrorCode.INVALID_KEY_NAME, f"Invalid field name: {path}.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from parse_clone.core.names import MAX_PATH_SEGMENTS
+
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
@@ -13,7 +15,7 @@ class QueryLimits:
     query_depth: int = 20
     constraints: int = 1_000
     values: int = 100_000
-    path_segments: int = 30
+    path_segments: int = MAX_PATH_SEGMENTS
     regex_length: int = 1_000
     allow_regex: bool = True
 
