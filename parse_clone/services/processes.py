@@ -13,6 +13,8 @@ from parse_clone.ports import PubSub
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.webhooks import reload_webhooks
 
+SENDER = "parse_clone"
+
 
 async def connect_processes(toolbox: Toolbox, pubsub: PubSub) -> None:
     """Tell the others what changes here, and forget what changes there."""
@@ -23,7 +25,7 @@ async def connect_processes(toolbox: Toolbox, pubsub: PubSub) -> None:
         await pubsub.publish(outdated, message)
         subject, _, name = message.partition(" ")
         if subject == "user":  # what parse-server's LiveQuery processes understand
-            await pubsub.publish(clear_cache, orjson.dumps({"userId": name}).decode())
+            await pubsub.publish(clear_cache, orjson.dumps({"userId": name, "sender": SENDER}).decode())
 
     async def tell_schemas() -> None:
         await pubsub.publish(outdated, "schemas")
@@ -39,7 +41,9 @@ async def connect_processes(toolbox: Toolbox, pubsub: PubSub) -> None:
 
     async def hear_parse_server(message: str) -> None:
         content: Json = orjson.loads(message)
-        if isinstance(content, dict) and isinstance(content.get("userId"), str):
+        if not isinstance(content, dict) or content.get("sender") == SENDER:
+            return  # ours have said it more exactly
+        if isinstance(content.get("userId"), str):
             toolbox.caches.drop_user(str(content["userId"]))
             toolbox.caches.roles.clear()  # parse-server names the writer of a role, not its members
 
