@@ -7,6 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCHEMAS := $(wildcard schemas/*.json)
 
+# Which classes of the clinical backends clients may watch.
+export PARSE_SERVER_LIVEQUERY_CLASSNAMES ?= Message,LabResult,ECGReport,WoundAssessment,TreatmentPlan,Appointment
+
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-all check format coverage conformance bench docs clean
 
