@@ -6,7 +6,8 @@ files, `file_cleaning.py` does.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
@@ -47,7 +48,7 @@ class Upload:
     """What a client wants to store. `content` counts its bytes and raises when they are too many."""
 
     name: str
-    content: AsyncIterator[bytes]
+    content: AsyncGenerator[bytes, None]
     content_type: str | None = None
     metadata: JsonObject = field(default_factory=dict)
     tags: JsonObject = field(default_factory=dict)
@@ -74,10 +75,11 @@ async def upload_file(toolbox: Toolbox, context: RequestContext, upload: Upload)
     return stored
 
 
-async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    yield first
-    async for piece in rest:
-        yield piece
+async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        yield first
+        async for piece in rest:
+            yield piece
 
 
 def check_upload(toolbox: Toolbox, context: RequestContext, upload: Upload) -> None:
@@ -122,6 +124,7 @@ async def store(toolbox: Toolbox, context: RequestContext, upload: Upload, event
         str(wanted.get("name")), given_type if isinstance(given_type, str) else upload.content_type
     )
     name = stored_name(toolbox, name, wanted.get("directory"))
+    await check_replacement(toolbox, context, name)
     metadata, tags = wanted.get("metadata"), wanted.get("tags")
     content = upload.content if event.content is None else _in_one_piece(event.content)
     files = store_of(toolbox)
@@ -138,6 +141,14 @@ async def store(toolbox: Toolbox, context: RequestContext, upload: Upload, event
         log.error("a file could not be stored", name=name, exc_info=failure)
         raise ParseError(ErrorCode.FILE_SAVE_ERROR, f"Could not store file: {name}.") from failure
     return {"url": url, "name": name}
+
+
+async def check_replacement(toolbox: Toolbox, context: RequestContext, name: str) -> None:
+    """Where names are kept as they are, a private file is replaced by nobody but the master key."""
+    if toolbox.settings.preserve_file_name and not context.auth.is_master:
+        access = await find_access(toolbox, context, name)
+        if access.is_private:
+            raise permission_denied(f"The file {name} belongs to an object.", ErrorCode.FILE_SAVE_ERROR)
 
 
 def stored_name(toolbox: Toolbox, name: str, directory: Json) -> str:
@@ -258,7 +269,19 @@ async def open_file(
         download = await run_after_find(toolbox, context, name, found, part)
     else:
         download = await plain_download(toolbox, name, found, part)
-    return replace(download, headers={**download.headers, **PRIVATE}) if access.is_private else download
+    if access.is_private:
+        download = replace(download, headers={**download.headers, **PRIVATE})
+    return await begun(download)
+
+
+async def begun(download: Download) -> Download | None:
+    """Read the first bytes: a file that cannot be read is answered like one that is not there."""
+    try:
+        first = await anext(download.content, b"")
+    except OSError as failure:
+        log.error("a file could not be read", name=download.name, exc_info=failure)
+        return None
+    return replace(download, content=_after(first, download.content))
 
 
 PRIVATE = {"Cache-Control": "private, no-cache", "Referrer-Policy": "no-referrer"}

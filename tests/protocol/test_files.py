@@ -363,6 +363,22 @@ def test_only_the_master_key_deletes(files: Files) -> None:
         assert files.client.delete(f"{files.url}/{name}", headers=MASTER).status_code in (400, 404)
 
 
+def test_a_kept_name_is_replaced_only_where_nobody_minds(start_files: Callable[..., Files]) -> None:
+    files = start_files(preserve_file_name=True)
+    assert files.stored("kept.txt", b"one")["name"] == "kept.txt"
+    url = files.stored("kept.txt", b"two")["url"]
+    assert files.get(url).content == b"two"
+    base = files.url.removesuffix("/files")
+    private = {"type": "File", "private": True}
+    files.client.post(f"{base}/schemas/Report", headers=MASTER, json={"fields": {"scan": private}})
+    report = {"scan": {"__type": "File", "name": "kept.txt"}}
+    assert files.client.post(f"{base}/classes/Report", headers=KEYS, json=report).status_code == 201
+    assert files.refusal(files.upload("kept.txt", b"three")) == (400, 130, "Permission denied")
+    assert files.upload("kept.txt", b"three", **MASTER).status_code == 201
+    signed = files.client.get(f"{base}/classes/Report", headers=KEYS).json()["results"][0]["scan"]["url"]
+    assert files.get(signed).content == b"three"
+
+
 # --- Hooks -----------------------------------------------------------------------------------------------
 
 

@@ -27,9 +27,7 @@ def test_names_that_are_good(name: str) -> None:
     assert is_stored_name(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["", ".a", "-a", "a/b", "a\\b", "a\0", "a\n", "ä", "a%", "a" * 129]
-)
+@pytest.mark.parametrize("name", ["", ".a", "-a", "a/b", "a\\b", "a\0", "a\n", "ä", "a%", "a" * 129])
 def test_names_that_are_not(name: str) -> None:
     with pytest.raises(ParseError) as refusal:
         check_name(name)
