@@ -16,7 +16,7 @@ import orjson
 from parse_clone.core.context import Auth
 from parse_clone.core.javascript import is_truthy, text_of
 from parse_clone.core.json_types import Json, JsonObject
-from parse_clone.core.names import is_field_name, root_of
+from parse_clone.core.names import MAX_PATH_SEGMENTS, is_field_name, root_of
 from parse_clone.core.query import (
     AllOf,
     AnyOf,
@@ -316,6 +316,7 @@ def _decode_parameters(parameters: JsonObject) -> FindParameters:
     keys = _comma_list(parameters.get("keys"))
     exclude_keys = _comma_list(parameters.get("excludeKeys")) or ()
     include = _comma_list(parameters.get("include")) or ()
+    _check_length_of_paths(*(keys or ()), *exclude_keys, *include)
     implied = [path.rpartition(".")[0] for path in (*(keys or ()), *exclude_keys) if "." in path]
     hint, comment, order = parameters.get("hint"), parameters.get("comment"), parameters.get("order")
     redirect_key = parameters.get("redirectClassNameForKey")
@@ -344,6 +345,11 @@ def _comma_list(value: Json) -> tuple[str, ...] | None:
     if value is None:
         return None
     return tuple(dict.fromkeys(name for name in text_of(value).split(",") if name))
+
+
+def _check_length_of_paths(*paths: str) -> None:
+    if any(path.count(".") >= MAX_PATH_SEGMENTS for path in paths):
+        raise invalid_query(f"Paths may have at most {MAX_PATH_SEGMENTS} segments")
 
 
 def _read_preference(value: Json) -> str | None:

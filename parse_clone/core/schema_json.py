@@ -35,6 +35,7 @@ from parse_clone.core.schema import (
     type_mismatch,
 )
 from parse_clone.core.system_classes import DEFAULT_FIELDS, SYSTEM_FIELDS, VOLATILE_CLASSES
+from parse_clone.core.values import normal_value
 from parse_clone.errors import ErrorCode, ParseError
 
 _TYPE_NAMES: Mapping[Json, TypeName] = {name: name for name in get_args(TypeName) if name != "ACL"}
@@ -112,8 +113,9 @@ def _is_built_in(class_name: str, name: str) -> bool:
 
 
 def check_options(class_name: str, name: str, field: Field) -> None:
-    """Refuse a default of the wrong type, and options that make no sense for links (111)."""
-    default = infer_type(field.options.get("defaultValue"))
+    """Refuse a default of the wrong type or that no object may hold, and options that make no sense for
+    links (111)."""
+    default = infer_type(normal_value(field.options.get("defaultValue")))
     is_relation = field.type.name == "Relation"
     if default is not None:
         if is_relation and default.target is not None:

@@ -27,7 +27,8 @@ def decode_query_string(text: str) -> JsonObject:
 def decode_form(text: str) -> JsonObject:
     """Read a form: every value is text."""
     form: JsonObject = {}
-    for name, value in parse_qsl(text, keep_blank_values=True)[:MAX_PARAMETERS]:
+    first = "&".join(text.split("&", MAX_PARAMETERS)[:MAX_PARAMETERS])
+    for name, value in parse_qsl(first, keep_blank_values=True):
         if "[" in name:
             _put(form, name, value)
         elif name in form:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import orjson
 
 from parse_clone.api.rest.query_string import decode_form, decode_query_string
-from parse_clone.api.rest.responses import HttpError
+from parse_clone.api.rest.responses import HttpError, body_too_large
 from parse_clone.core.context import Auth, Credentials, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.networks import Networks, parse_address
@@ -121,12 +121,18 @@ class ClientGone(Exception):
     """The client hung up before its request was complete: there is nobody to answer."""
 
 
+MAX_CONTAINERS = 250_000
+"""Most objects and arrays in one body: each is looked at several times, while nobody else is served."""
+
+
 def decode_body(body: bytes, content_type: str) -> JsonObject:
     """Read a body as JSON whatever its content type; but forms are forms, and multipart is left alone."""
     if not body or content_type.startswith("multipart/"):
         return {}
     if content_type.startswith("application/x-www-form-urlencoded"):
         return decode_form(body.decode(errors="replace"))
+    if len(body) > MAX_CONTAINERS and body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
+        raise body_too_large()
     try:
         decoded: Json = orjson.loads(body)
     except orjson.JSONDecodeError as error:
