@@ -37,6 +37,7 @@ from parse_clone.errors import ParseError, SettingsError
 from parse_clone.ports import (
     Analytics,
     AuthProvider,
+    ChangeSource,
     Clock,
     FileStore,
     Ids,
@@ -51,6 +52,7 @@ from parse_clone.services.changes import Listeners
 from parse_clone.services.declared_schemas import apply_declared_schemas
 from parse_clone.services.file_cleaning import JOB as CLEANING
 from parse_clone.services.file_cleaning import cleaning_job
+from parse_clone.services.livequery.database_feed import DatabaseFeed
 from parse_clone.services.livequery.feed import ChangeChannels, live_classes
 from parse_clone.services.livequery.hub import LiveQueryHub
 from parse_clone.services.objects.file_links import prepare_links
@@ -84,6 +86,9 @@ class Adapters:
     passwords: PasswordHasher | None = None
 
 
+CHANGES_SECONDS = 10
+"""How long a database may take to open its change stream."""
+
 Register = Callable[[Cloud], None]
 """Defines an application's hooks: what a module of cloud code offers as `register`."""
 
@@ -108,8 +113,11 @@ async def assemble(settings: Settings, adapters: Adapters, register: Register | 
         routes = all_routes(settings, allowed, limits)
         routes.add(*metrics.routes(hub))
         rest = RestEndpoint(toolbox, routes, allowed, limits, rooms)
-        await connect_live_queries(toolbox, hub, pubsub)
-        async with in_background(run_schedules(toolbox, cloud.schedules)), in_background(hub.run()):
+        async with (
+            connected_live_queries(toolbox, hub, pubsub),
+            in_background(run_schedules(toolbox, cloud.schedules)),
+            in_background(hub.run()),
+        ):
             live_queries = LiveQueryEndpoint(toolbox, hub)
             yield Doors(rest, live_queries)
             live_queries.close()
@@ -131,18 +139,46 @@ async def opened_pubsub(settings: Settings) -> AsyncIterator[PubSub]:
         await pubsub.close()
 
 
-async def connect_live_queries(toolbox: Toolbox, hub: LiveQueryHub, pubsub: PubSub) -> None:
+@asynccontextmanager
+async def connected_live_queries(toolbox: Toolbox, hub: LiveQueryHub, pubsub: PubSub) -> AsyncIterator[None]:
     """Send the changes of the classes that may be watched to those who watch, in all processes."""
     assert isinstance(toolbox.changes, Listeners)
     options = toolbox.settings.live_query
     is_live = live_classes(options.class_names if options else ())
-    if isinstance(pubsub, InProcessPubSub):
-        toolbox.changes.add(is_live, hub.receive)
+    is_shared = not isinstance(pubsub, InProcessPubSub)
+    if is_shared:
+        await connect_processes(toolbox, pubsub)
+    if options and options.change_streams:
+        feed = DatabaseFeed(toolbox, change_source(toolbox.storage), hub, is_live)
+        async with in_background(feed.run()):
+            await wait_for_changes(feed)
+            yield
         return
-    await connect_processes(toolbox, pubsub)
-    channels = ChangeChannels(toolbox, pubsub, hub)
-    toolbox.changes.add(is_live, channels.publish)
-    await channels.listen()
+    if is_shared:
+        channels = ChangeChannels(toolbox, pubsub, hub)
+        toolbox.changes.add(is_live, channels.publish)
+        await channels.listen()
+    else:
+        toolbox.changes.add(is_live, hub.receive)
+    yield
+
+
+def change_source(storage: Storage) -> ChangeSource:
+    """The database as one that tells of every write."""
+    from parse_clone.adapters.storage.mongo.storage import MongoStorage
+
+    if not isinstance(storage, MongoStorage):
+        raise SettingsError("liveQuery.changeStreams needs MongoDB")
+    return storage
+
+
+async def wait_for_changes(feed: DatabaseFeed) -> None:
+    """Serve nobody before the database tells its changes."""
+    try:
+        async with asyncio.timeout(CHANGES_SECONDS):
+            await feed.opened.wait()
+    except TimeoutError:
+        raise SettingsError("liveQuery.changeStreams needs a replica set of MongoDB 6 or newer") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from parse_clone.core.auth_data import ProviderOutcome, ProviderRequest
 from parse_clone.core.json_types import Json, JsonObject
@@ -159,6 +159,21 @@ class PubSub(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+StoredChange: TypeAlias = tuple[str, JsonObject | None, JsonObject | None]
+"""The class, the row before and after a write. Both are None for classes that are told by name only."""
+
+
+class ChangeSource(Protocol):
+    """A database that tells of every write itself, whoever made it."""
+
+    def changes(
+        self, schema_of: Callable[[str], Awaitable[ClassSchema | None]], wants: Callable[[str], bool]
+    ) -> AbstractAsyncContextManager[AsyncIterator[StoredChange]]:
+        """Once entered, every later write is told, in the order of commits; rows of the classes that `wants`
+        names, the others by name."""
+        ...
 
 
 class AuthProvider(Protocol):

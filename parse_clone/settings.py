@@ -445,6 +445,11 @@ class LiveQuery:
     redis_url: str | None = option(
         "Redis server between several servers.", None, env="PARSE_SERVER_LIVEQUERY_REDIS_URL"
     )
+    change_streams: bool = option(
+        "Let MongoDB tell of all writes, also those of other programs. Needs a replica set of MongoDB 6.",
+        False,
+        env="PARSE_SERVER_LIVEQUERY_CHANGE_STREAMS",
+    )
     regex_timeout: int = option(
         "Milliseconds for one regular expression.", 100, env="PARSE_SERVER_LIVEQUERY_REGEX_TIMEOUT"
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -189,7 +189,9 @@ def pointer(class_name: str, object_id: str) -> Json:
     return {"__type": "Pointer", "className": class_name, "objectId": object_id}
 
 
-@pytest.fixture(params=["one process", "two processes and Redis"], scope="module")
+@pytest.fixture(
+    params=["one process", "two processes and Redis", "two processes and change streams"], scope="module"
+)
 def ward(request: pytest.FixtureRequest) -> Iterator[Ward]:
     options: Json = {"live_query": LiveQuery(class_names=(*CLASSES, "Marker")), "cache_ttl": 60_000}
     with ExitStack() as stack:
@@ -197,7 +199,10 @@ def ward(request: pytest.FixtureRequest) -> Iterator[Ward]:
             server = stack.enter_context(running_server("sqlite", **options))
             yield Ward(server, server, stack)
             return
-        options["redis_url"] = stack.enter_context(redis_server())
+        if "Redis" in request.param:
+            options["redis_url"] = stack.enter_context(redis_server())
+        else:
+            options["live_query"] = replace(options["live_query"], change_streams=True)
         options["database_uri"] = f"{request.getfixturevalue('mongo_uri')}/leaks_{uuid4().hex[:8]}"
         writer = stack.enter_context(running_server("mongo", **options))
         reader = stack.enter_context(running_server("mongo", **options))

@@ -6,8 +6,8 @@ only what is asked of the server, and when.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from typing import Any
 
@@ -24,6 +24,7 @@ from pymongo.read_preferences import (
     SecondaryPreferred,
 )
 
+from parse_clone.adapters.storage.mongo.change_stream import DatabaseChanges
 from parse_clone.adapters.storage.mongo.codec import Row, RowCodec, decode_nested
 from parse_clone.adapters.storage.mongo.driver_errors import DRIVER_ERRORS, Code
 from parse_clone.adapters.storage.mongo.grouped_inserts import GroupedInserts
@@ -39,6 +40,7 @@ from parse_clone.core.operations import Operations
 from parse_clone.core.query import WHOLE, Condition, Near, Page, Regex, TextSearch, leaves
 from parse_clone.core.schema import ClassSchema, Index, SchemaChange
 from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.ports import StoredChange
 
 _READ_PREFERENCES = {
     "PRIMARY": Primary(),
@@ -335,6 +337,12 @@ class MongoStorage:
                     await session.abort_transaction()
                     raise
                 await _commit(session)
+
+    def changes(
+        self, schema_of: Callable[[str], Awaitable[ClassSchema | None]], wants: Callable[[str], bool]
+    ) -> AbstractAsyncContextManager[AsyncIterator[StoredChange]]:
+        """Tell of every write, whoever makes it; needs a replica set."""
+        return DatabaseChanges(self._database, self._prefix).open(schema_of, wants)
 
     # --- Schemas: always outside of transactions, as parse-server keeps them ------------------------------
 
