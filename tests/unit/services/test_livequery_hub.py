@@ -135,7 +135,21 @@ async def test_what_was_known_about_an_audience_goes_with_its_last_subscription(
         assert (ward.hub._eyes, ward.hub.metrics.connections) == ({}, 0)
 
 
-async def test_a_change_that_cannot_be_delivered_does_not_stop_the_next() -> None:
+class RecordingLog:
+    """Keeps what is told to people."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+    def error(self, text: str, **members: Any) -> None:
+        self.errors.append(text)
+
+
+async def test_a_change_that_cannot_be_delivered_does_not_stop_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = RecordingLog()
+    monkeypatch.setattr(hub_module, "log", log)
     async with open_ward() as ward:
         line = await ward.watcher()
         running = asyncio.create_task(ward.hub.run())
@@ -145,6 +159,7 @@ async def test_a_change_that_cannot_be_delivered_does_not_stop_the_next() -> Non
             await asyncio.sleep(0)
         running.cancel()
     assert [event["object"]["objectId"] for event in line.events] == ["good"]
+    assert log.errors == ["a change was not delivered"]
     assert ward.hub.waiting == 0
 
 
