@@ -218,9 +218,9 @@ def _normal_nested(value: Json, depth: int) -> Json:
     if depth >= MAX_DEPTH:
         raise ParseError(ErrorCode.INVALID_JSON, f"objects may be nested {MAX_DEPTH} levels deep at most")
     if isinstance(value, list):
-        return [_normal_nested(item, depth + 1) for item in value]
+        return [item if type(item) in _PLAIN else _normal_nested(item, depth + 1) for item in value]
     for key in value:
-        if "$" in key or "." in key:
+        if "$" in key or "." in key or "\0" in key:  # a database ends names at NUL
             raise ParseError(
                 ErrorCode.INVALID_NESTED_KEY, "Nested keys should not contain the '$' or '.' characters"
             )
@@ -230,7 +230,13 @@ def _normal_nested(value: Json, depth: int) -> Json:
         case "Pointer" if (found := _normal_pointer(value)) is not None:
             return found
         case _:
-            return {key: _normal_nested(item, depth + 1) for key, item in value.items()}
+            return {
+                key: item if type(item) in _PLAIN else _normal_nested(item, depth + 1)
+                for key, item in value.items()
+            }
+
+
+_PLAIN = frozenset({str, int, bool, type(None)})  # their only form is normal
 
 
 # --- Scans of untrusted JSON -------------------------------------------------------------------------------

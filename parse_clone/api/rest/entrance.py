@@ -48,7 +48,8 @@ class Entrance:
     ) -> tuple[RequestContext, Headers]:
         """Pass all gates; answers who came in, and the headers that tell of rate limits."""
         context = await self._identify(visit, caller, path)
-        headers = self.limits.check((method,), path, context)
+        methods = ("GET", method) if method == "HEAD" else (method,)  # the same route answers both
+        headers = self.limits.check(methods, path, context)
         self.allowed.check(method, path, context.auth)
         return await self._resolve_session(context, method, path), headers
 
