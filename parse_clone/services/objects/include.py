@@ -6,7 +6,8 @@ caller may not read disappears.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from parse_clone.core.context import RequestContext
@@ -60,12 +61,27 @@ async def include_pointers(toolbox: Toolbox, context: RequestContext, find: Find
     for path in find.includes:
         *parents, name = path.split(".")
         owners = owners_at(find.rows, parents)
-        targets = dict.fromkeys(target for owner in owners for target in targets_in(owner.get(name)))
+        targets: dict[Target, None] = {}
+        async for portion in portions(owners):
+            for owner in portion:
+                targets.update(dict.fromkeys(targets_in(owner.get(name))))
         if targets:
             found = await load_included(toolbox, context, find, path, targets)
-            for owner in owners:
-                replace_pointers(owner, name, found)
+            async for portion in portions(owners):
+                for owner in portion:
+                    replace_pointers(owner, name, found)
     return find
+
+
+async def portions(owners: Sequence[JsonObject]) -> AsyncIterator[Sequence[JsonObject]]:
+    """Hand out a long list in portions, and let the event loop serve others in between."""
+    for start in range(0, len(owners), PORTION):
+        if start:
+            await asyncio.sleep(0)
+        yield owners[start : start + PORTION]
+
+
+PORTION = 500
 
 
 def owners_at(rows: Sequence[JsonObject], path: Sequence[str]) -> list[JsonObject]:

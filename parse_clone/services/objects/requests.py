@@ -43,12 +43,14 @@ class FindAnswer:
 @immutable()
 class SaveRequest:
     """Create (`object_id` None) or update; `body` is the wire JSON with its `__op`s. `expected` are values
-    that the stored object must have when it is written: 251 if it has others."""
+    that the stored object must have when it is written: 251 if it has others. `size`: bytes of the body, or
+    of what it came in."""
 
     class_name: str
     object_id: str | None
     body: JsonObject
     expected: JsonObject = field(default_factory=dict)
+    size: int = 0
 
 
 @immutable()

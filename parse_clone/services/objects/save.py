@@ -5,8 +5,10 @@ System classes have lists of their own in their rooms, made of these steps and a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -68,10 +70,8 @@ async def start_save(toolbox: Toolbox, context: RequestContext, request: SaveReq
     """Decode a request: may this caller write the class at all, and what does he ask for?"""
     is_create = request.object_id is None
     check_class_access(request.class_name, "create" if is_create else "update", context.auth)
-    toolbox.keywords.check(request.body)
-    check_file_domains(request.body, toolbox.settings.file_upload.allowed_file_url_domains)
-    body, object_id = take_object_id(toolbox, request)
-    sent = decode_operations(body, creating=is_create)
+    decode = partial(decode_body, toolbox, request)
+    object_id, sent = decode() if request.size < LARGE else await asyncio.to_thread(decode)
     schema = await toolbox.catalog.get(request.class_name)
     if schema is None:
         check_class_creation(toolbox, context, request.class_name)
@@ -88,6 +88,18 @@ async def start_save(toolbox: Toolbox, context: RequestContext, request: SaveReq
         where=all_of(*(In(name, (value,)) for name, value in request.expected.items())),
         only_if_unchanged=bool(request.expected),
     )
+
+
+LARGE = 256 * 1024
+"""Bytes of a body from which on decoding it would hold the event loop too long."""
+
+
+def decode_body(toolbox: Toolbox, request: SaveRequest) -> tuple[str | None, dict[str, Operation]]:
+    """Check a body and decode it: the object's id, and what shall be done to it."""
+    toolbox.keywords.check(request.body)
+    check_file_domains(request.body, toolbox.settings.file_upload.allowed_file_url_domains)
+    body, object_id = take_object_id(toolbox, request)
+    return object_id, decode_operations(body, creating=request.object_id is None)
 
 
 def take_object_id(toolbox: Toolbox, request: SaveRequest) -> tuple[JsonObject, str | None]:

@@ -77,14 +77,15 @@ class SqliteStorage:
         """Answer a page of the matches, each as encoded JSON."""
         if page.limit == 0:
             return []
-        query = (
-            compile_page(self._layout(schema), where, page, "CAST(doc AS BLOB)")
-            if page.keys is None
-            else None
-        )
+        query, keys = compile_page(self._layout(schema), where, page, "CAST(doc AS BLOB)"), page.keys
         if query is None:
             return [orjson.dumps(obj) for obj in await self.find(schema, where, page)]
-        return await self._session.read(query, lambda rows: [row[0] for row in rows])
+        return await self._session.read(
+            query,
+            (lambda rows: [row[0] for row in rows])
+            if keys is None
+            else lambda rows: [orjson.dumps(obj) for obj in decode_selected(rows, keys)],
+        )
 
     async def count(self, schema: ClassSchema, where: Condition) -> int:
         """Count the matches."""

@@ -187,7 +187,7 @@ async def _run_together(request: Request, parts: Sequence[Part]) -> list[Answer]
 async def _replay(request: Request, toolbox: Toolbox, part: Part) -> Answer:
     body = dict(part.body)  # a second attempt begins with the first one's body
     context = request.context if part.path != "/login" else as_nobody(request.context)
-    replayed = Request(toolbox, context, part.method, part.path, body)
+    replayed = Request(toolbox, context, part.method, part.path, body, raw_body=request.raw_body)
     return await run_route(part.found, replayed, in_batch=True)
 
 

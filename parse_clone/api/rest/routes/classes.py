@@ -25,13 +25,13 @@ async def get(request: Request, class_name: str, object_id: str) -> Answer:
 
 async def create(request: Request, class_name: str) -> Answer:
     """Create an object."""
-    answer = await save_object(request.toolbox, request.context, SaveRequest(class_name, None, request.body))
-    return saved(answer, request.context.base_url)
+    wish = SaveRequest(class_name, None, request.body, size=len(request.raw_body))
+    return saved(await save_object(request.toolbox, request.context, wish), request.context.base_url)
 
 
 async def update(request: Request, class_name: str, object_id: str) -> Answer:
     """Change an object."""
-    wish = SaveRequest(class_name, object_id, request.body)
+    wish = SaveRequest(class_name, object_id, request.body, size=len(request.raw_body))
     return saved(await save_object(request.toolbox, request.context, wish), request.context.base_url)
 
 
