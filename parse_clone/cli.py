@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -143,6 +144,7 @@ def serve(
             run(settings, offer_seed)
         print_welcome(settings)
         if workers == 1 and not reload:
+            relieve_collector()
             run_server(create_app(settings), settings)
             return
     if workers > 1:
@@ -185,7 +187,16 @@ def handed_down_app() -> Asgi:
     config = Path(handed_down["config"]) if handed_down["config"] else None
     settings = load_settings(handed_down["options"], os.environ, config)
     configure_logs(settings)
+    relieve_collector()
     return create_app(settings)
+
+
+def relieve_collector() -> None:
+    """Let the garbage collector pass over what the server is made of, and come less often: a large request
+    makes many thousands of objects at once, each look at which would hold the event loop."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def run_server(app: Asgi | str, settings: Settings, **options: Any) -> None:
