@@ -30,7 +30,7 @@ class File:
 
 def to_native(value: Json) -> Any:
     """Wire JSON as Python values: Date as aware `datetime`, Pointer, GeoPoint, File, Bytes as `bytes`.
-    Relations, polygons and embedded objects stay JSON."""
+    Relations, polygons and embedded objects stay JSON, and so does what only looks like a typed value."""
     if isinstance(value, list):
         return [to_native(item) for item in value]
     if not isinstance(value, dict):
@@ -41,12 +41,18 @@ def to_native(value: Json) -> Any:
         case "Pointer":
             return Pointer(str(value.get("className")), str(value.get("objectId")))
         case "GeoPoint":
-            return GeoPoint(float(value["latitude"]), float(value["longitude"]))  # type: ignore[arg-type]
+            latitude, longitude = value.get("latitude"), value.get("longitude")
+            if isinstance(latitude, int | float) and isinstance(longitude, int | float):
+                return GeoPoint(float(latitude), float(longitude))
+            return value
         case "File":
             url = value.get("url")
             return File(str(value.get("name")), url if isinstance(url, str) else None)
         case "Bytes":
-            return decode_bytes(value)
+            try:
+                return decode_bytes(value)
+            except ValueError:
+                return value
         case None:
             return {key: to_native(item) for key, item in value.items()}
         case _:

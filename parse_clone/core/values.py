@@ -259,6 +259,21 @@ def members(value: Json) -> Iterator[tuple[str, Json]]:
                     open_values.append(item)
 
 
+def check_depth(value: Json) -> None:
+    """Refuse what is nested deeper than any stored object (107), level by level."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [item for found in level for item in _inner(found)]
+        if not level:
+            return
+    raise ParseError(ErrorCode.INVALID_JSON, f"objects may be nested {MAX_DEPTH} levels deep at most")
+
+
+def _inner(value: Json) -> list[Json]:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [item for item in items if isinstance(item, (dict, list))]
+
+
 _KEPT_KEYS, _LONGEST_KEPT_KEY = 10_000, 100  # clients choose keys
 
 DEFAULT_KEYWORD_DENYLIST: tuple[Mapping[str, Json], ...] = (

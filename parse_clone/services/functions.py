@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import JsonObject
+from parse_clone.core.values import check_depth
 from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import FunctionAnswer, FunctionCall, UnitOfWork
@@ -22,5 +23,6 @@ async def call_function(
     handler = toolbox.triggers.functions.get(name)
     if handler is None:
         raise ParseError(ErrorCode.SCRIPT_FAILED, f'Invalid function: "{name}"')
+    check_depth(params)
     work = UnitOfWork(toolbox.storage, toolbox.changes, toolbox.caches)
     return await handler(FunctionCall(name, params, context, work, dict(files or {})))
