@@ -67,6 +67,10 @@ class Stage:
     ids: dict[str, str]
     rows: dict[str, str]
 
+    def close(self) -> None:
+        for caller in self.callers.values():
+            caller.close()
+
     @property
     def master(self) -> Caller:
         return self.callers["master"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -26,8 +27,9 @@ CLASSES = tuple(READERS)
 
 
 @pytest.fixture(scope="module")
-def stage(start_server: Callable[..., RunningServer]) -> Stage:
-    return set_the_stage(start_server)
+def stage(start_server: Callable[..., RunningServer]) -> Iterator[Stage]:
+    with closing(set_the_stage(start_server)) as stage:
+        yield stage
 
 
 # --- Reading ---------------------------------------------------------------------------------------------

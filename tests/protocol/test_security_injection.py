@@ -3,7 +3,8 @@ server."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
@@ -17,8 +18,9 @@ from tests.servers import APP_ID, JAVASCRIPT_KEY, RunningServer
 
 
 @pytest.fixture(scope="module")
-def stage(start_server: Callable[..., RunningServer]) -> Stage:
-    return set_the_stage(start_server)
+def stage(start_server: Callable[..., RunningServer]) -> Iterator[Stage]:
+    with closing(set_the_stage(start_server)) as stage:
+        yield stage
 
 
 # --- Objects where texts are expected --------------------------------------------------------------------
@@ -406,7 +408,8 @@ def test_users_cannot_take_over_others(stage: Stage) -> None:
         assert stranger.refusal("PUT", f"/users/{other}", body) in (101, 119, 206)
     assert stranger.refusal("DELETE", f"/users/{other}") in (101, 119, 206)
     mine = sign_up(stage.nobody, "itself")
-    assert Caller(stage.server, mine["sessionToken"]).put(f"/users/{mine['objectId']}", {"nick": "me"})
+    with closing(Caller(stage.server, mine["sessionToken"])) as caller:
+        assert caller.put(f"/users/{mine['objectId']}", {"nick": "me"})
 
 
 @pytest.mark.parametrize("kind", ["GeoPoint", "Bytes", "Date", "File", "Pointer", "Polygon", "Relation", "?"])

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -29,8 +29,9 @@ MASTER = {**CLIENT, "X-Parse-Master-Key": MASTER_KEY}
 
 
 @pytest.fixture(scope="module")
-def stage(start_server: Callable[..., RunningServer]) -> Stage:
-    return set_the_stage(start_server)
+def stage(start_server: Callable[..., RunningServer]) -> Iterator[Stage]:
+    with closing(set_the_stage(start_server)) as stage:
+        yield stage
 
 
 @contextmanager
