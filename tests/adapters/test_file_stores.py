@@ -70,7 +70,7 @@ def open_bucket(url: str, **options: Any) -> S3Files:
     )
     client.create_bucket(Bucket=bucket)
     client.close()
-    return S3Files(bucket, "app/", endpoint_url=url, access_key="test", secret_key="test", **options)  # noqa: S106
+    return S3Files(bucket, "app/", endpoint_url=url, access_key="test", secret_key="test", **options)
 
 
 async def stream(*pieces: bytes, failure: Exception | None = None) -> AsyncGenerator[bytes, None]:

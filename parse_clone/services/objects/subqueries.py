@@ -39,7 +39,6 @@ from parse_clone.services.objects.steps import Find, changed
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import TriggerKind
 
-
 MASTER_SUBQUERY_DEPTH = 30
 """Subqueries answer each other from the inside; without an end the program's own stack would be it."""
 
