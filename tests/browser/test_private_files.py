@@ -1,4 +1,4 @@
-"""The ECG report of the cardiology suite, end to end: uploaded by the clinician's app, seen by the patient."""
+"""The ECG report of the cardiology suite, end to end: uploaded by the clinician, seen by the patient."""
 
 from __future__ import annotations
 
