@@ -27,6 +27,7 @@ from parse_clone.core.values import (
     is_pointer,
     is_typed,
     moment_of,
+    nests_deeper,
     pointer,
 )
 
@@ -34,6 +35,10 @@ from parse_clone.core.values import (
 
 _WRITING_STAGES = frozenset({"$out", "$merge"})  # they would pass by schema, rights and triggers
 _NO_STAGES = frozenset({"distinct", "where"})
+
+
+MAX_DEPTH = 100
+"""Levels of a pipeline: as many as engines take."""
 
 
 def check_pipeline(pipeline: Json) -> list[JsonObject]:
@@ -44,6 +49,8 @@ def check_pipeline(pipeline: Json) -> list[JsonObject]:
         stages = pipeline
     else:
         raise refuse("A pipeline must be an array or an object.")
+    if nests_deeper(pipeline, MAX_DEPTH):
+        raise refuse(f"A pipeline may be nested {MAX_DEPTH} levels deep.")
     return [stage for stage in map(_check_stage, stages) if stage]
 
 

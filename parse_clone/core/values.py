@@ -276,6 +276,22 @@ def _inner(value: Json) -> list[Json]:
 
 _KEPT_KEYS, _LONGEST_KEPT_KEY = 10_000, 100  # clients choose keys
 
+
+def nests_deeper(value: Json, levels: int) -> bool:
+    """Is the value nested deeper than so many levels? Walks level by level, never deeper than asked."""
+    layer: list[Json] = [value]
+    for _ in range(levels + 1):
+        layer = [
+            item
+            for found in layer
+            if isinstance(found, dict | list)
+            for item in (found.values() if isinstance(found, dict) else found)
+        ]
+        if not layer:
+            return False
+    return True
+
+
 DEFAULT_KEYWORD_DENYLIST: tuple[Mapping[str, Json], ...] = (
     {"key": "_bsontype", "value": "Code"},
     {"key": "constructor"},

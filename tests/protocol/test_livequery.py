@@ -378,6 +378,7 @@ def idle_subscriber(server: RunningServer) -> Iterator[None]:
         lazy.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
         lazy.connect((host, int(port)))
         lazy.sendall(handshake.encode())
+        assert b" 101 " in lazy.recv(4096)  # frames come after the handshake, not with it
         lazy.sendall(masked({"op": "connect", "applicationId": APP_ID}))
         lazy.sendall(masked({**SUBSCRIBE, "query": {"className": "LiveMessage", "where": {}}}))
         yield
