@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.client import Api
+from benchmarks.client import Api, Connection
 from benchmarks.processes import cpu_seconds
 
 
@@ -31,29 +31,30 @@ class Round:
 
 
 async def drive(api: Api, requests: Sequence[bytes], connections: int, seconds: float) -> Round:
-    """Keep one request in flight on each connection until the time is over."""
+    """Keep one request in flight on each connection until the time is over; each sends one at least."""
     latencies: list[float] = []
     refused: list[tuple[int, bytes]] = []
+    opened = [await api.connect() for _ in range(connections)]
     started = time.perf_counter()
 
-    async def keep_busy(number: int) -> None:
-        connection = await api.connect()
+    async def keep_busy(number: int, connection: Connection) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         position = number * 7919
 
         def send() -> None:
             nonlocal position
-            if time.perf_counter() - started >= seconds or refused:
-                done.set_result(None)
-                return
             position += connections
             sent = time.perf_counter()
 
             def answered(status: int, body: bytes) -> None:
-                latencies.append(time.perf_counter() - sent)
+                now = time.perf_counter()
+                latencies.append(now - sent)
                 if not 200 <= status < 300:
                     refused.append((status, body[:200]))
-                send()
+                if refused or now - started >= seconds:
+                    done.set_result(None)
+                else:
+                    send()
 
             connection.send(requests[position % len(requests)], answered)
 
@@ -61,31 +62,28 @@ async def drive(api: Api, requests: Sequence[bytes], connections: int, seconds: 
         await done
         connection.close()
 
-    await asyncio.gather(*(keep_busy(number) for number in range(connections)))
+    await asyncio.gather(*(keep_busy(number, connection) for number, connection in enumerate(opened)))
     if refused:
         raise RuntimeError(f"answered {refused[0][0]}: {refused[0][1]!r}")
     return Round(sorted(latencies), time.perf_counter() - started)
 
 
-async def measure(
-    api: Api, requests: Sequence[bytes], connections: int, pid: int, seconds: float, repeats: int
-) -> Figures:
-    """Warm up, measure a few times, take the medians."""
-    await drive(api, requests, connections, seconds / 2)
-    found: list[Figures] = []
-    for _ in range(repeats):
-        before = cpu_seconds(pid)
-        done = await drive(api, requests, connections, seconds)
-        cpu = cpu_seconds(pid) - before
-        count = len(done.latencies)
-        found.append(
-            Figures(
-                cpu_us=cpu / count * 1e6,
-                requests_per_second=count / done.seconds,
-                p50_ms=done.latencies[count // 2] * 1e3,
-                p99_ms=done.latencies[min(count - 1, int(count * 0.99))] * 1e3,
-            )
-        )
+async def measure(api: Api, requests: Sequence[bytes], connections: int, pid: int, seconds: float) -> Figures:
+    """Measure one closed loop."""
+    before = cpu_seconds(pid)
+    done = await drive(api, requests, connections, seconds)
+    cpu = cpu_seconds(pid) - before
+    count = len(done.latencies)
+    return Figures(
+        cpu_us=cpu / count * 1e6,
+        requests_per_second=count / done.seconds,
+        p50_ms=done.latencies[count // 2] * 1e3,
+        p99_ms=done.latencies[min(count - 1, int(count * 0.99))] * 1e3,
+    )
+
+
+def medians(found: Sequence[Figures]) -> Figures:
+    """The median of each figure."""
     return Figures(
         cpu_us=statistics.median(figures.cpu_us for figures in found),
         requests_per_second=statistics.median(figures.requests_per_second for figures in found),

@@ -20,10 +20,11 @@ PEER = Path(__file__).parent / "parse_server"
 
 @dataclass(frozen=True)
 class Subject:
-    """A running server: where it answers, and whose CPU time is counted."""
+    """A running server: where it answers, whose CPU time is counted, and how long its start took."""
 
     url: str
     pid: int
+    start_seconds: float
 
 
 @contextmanager
@@ -38,12 +39,11 @@ def scratch_folder() -> Iterator[Path]:
 
 @contextmanager
 def wire_server() -> Iterator[str]:
-    """The MongoDB stand-in among the dev dependencies; its CPU time is not counted."""
+    """A MongoDB stand-in with an empty database; its CPU time is not counted."""
     with scratch_folder() as folder:
         port = free_port()
-        program = str(Path(sys.executable).with_name("secantusd-py"))
-        command = [program, "--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
-        with running(command, port, folder):
+        command = [sys.executable, "-m", "benchmarks.wire_store", str(port)]
+        with running(command, port, folder, PYTHONPATH=str(ROOT)):
             yield f"mongodb://127.0.0.1:{port}/bench"
 
 
@@ -66,8 +66,8 @@ def our_server(database_uri: str | None = None, *options: str, **settings: str) 
             **settings,
         }
         command = [sys.executable, "-m", "parse_clone", "serve", *options]
-        with running(command, port, folder, **environment) as pid:
-            yield Subject(f"http://127.0.0.1:{port}/parse", pid)
+        with running(command, port, folder, **environment) as program:
+            yield Subject(f"http://127.0.0.1:{port}/parse", program.pid, program.start_seconds)
 
 
 @contextmanager
@@ -100,12 +100,16 @@ def npm_parse_server(database_uri: str | None = None, **settings: str) -> Iterat
             "REST_KEY": REST_KEY,
             **settings,
         }
-        pid = stack.enter_context(running(["node", str(PEER / "server.cjs")], port, folder, **environment))
-        yield Subject(f"http://127.0.0.1:{port}/parse", pid)
+        command = ["node", str(PEER / "server.cjs")]
+        program = stack.enter_context(running(command, port, folder, **environment))
+        yield Subject(f"http://127.0.0.1:{port}/parse", program.pid, program.start_seconds)
 
 
 def install_peer() -> None:
-    """Install the npm packages once."""
+    """Install the npm packages once; without Node to run them the program ends."""
+    missing = [program for program in ("node", "npm") if shutil.which(program) is None]
+    if missing:
+        sys.exit(f"The npm parse-server needs {' and '.join(missing)}; --server measures the others alone.")
     if not (PEER / "node_modules" / "@parse" / "fs-files-adapter").is_dir():
         command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
         subprocess.run(command, cwd=PEER, check=True)
@@ -113,10 +117,12 @@ def install_peer() -> None:
 
 Start = Callable[[], AbstractContextManager[Subject]]
 
+PEER_NAME, SQLITE, AUDITED, MONGO = "parse-server 9.10", "SQLite", "SQLite, audited", "MongoDB"
+
 SUBJECTS: dict[str, Start] = {
-    "parse-server 9.10.0": npm_parse_server,
-    "ours, SQLite": our_server,
-    "ours, SQLite, audited": our_server_audited,
-    "ours, MongoDB wire": our_server_on_mongo,
+    PEER_NAME: npm_parse_server,
+    SQLITE: our_server,
+    AUDITED: our_server_audited,
+    MONGO: our_server_on_mongo,
 }
-"""The first one is what the others are compared with."""
+"""Ours are compared with the npm parse-server, the audited one with that on SQLite."""

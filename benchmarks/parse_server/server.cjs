@@ -23,7 +23,8 @@ async function main() {
   await server.start();
   const app = express();
   app.use('/parse', server.app);
-  const listener = http.createServer(app);
+  // A driver that is busy reading must not find its connections closed.
+  const listener = http.createServer({ keepAliveTimeout: 60_000 }, app);
   await ParseServer.createLiveQueryServer(listener);
   listener.listen(port, '127.0.0.1');
 }
