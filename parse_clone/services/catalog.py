@@ -84,11 +84,23 @@ class SchemaCatalog:
         await self.apply(storage, AddFields(class_name, fields))
         return self._classes[class_name]
 
-    async def apply(self, storage: Storage, *changes: SchemaChange) -> None:
-        """Make changes, in order, and look at the result."""
+    async def apply(
+        self,
+        storage: Storage,
+        *changes: SchemaChange,
+        progress: Callable[[SchemaChange], None] = lambda change: None,
+    ) -> None:
+        """Make changes in order, all of them or none, and look at the result. `progress` is told of each one
+        before it is made."""
         try:
-            for change in changes:
-                await storage.change_schema(change)
+            if len(changes) == 1:
+                progress(changes[0])
+                await storage.change_schema(changes[0])
+            else:
+                async with storage.schema_changes() as together:
+                    for change in changes:
+                        progress(change)
+                        await together.change_schema(change)
         finally:
             await self.load(storage)
         for listener in self._listeners:

@@ -248,10 +248,8 @@ async def load_plan(toolbox: Toolbox, definitions: Sequence[ClassDefinition]) ->
 async def apply_import(
     toolbox: Toolbox, plan: ImportPlan, progress: Callable[[SchemaChange], None] = lambda change: None
 ) -> None:
-    """Make the changes of a plan, telling each one before it is made."""
-    for change in plan.changes:
-        progress(change)
-        await toolbox.catalog.apply(toolbox.storage, change)
+    """Make the changes of a plan, all of them or none, telling each one before it is made."""
+    await toolbox.catalog.apply(toolbox.storage, *plan.changes, progress=progress)
 
 
 async def export_schemas(toolbox: Toolbox, names: Sequence[str] = ()) -> JsonObject:

@@ -747,6 +747,45 @@ async def test_indexes_are_declared_listed_and_dropped(storage: Storage) -> None
     )
 
 
+NURSE = ClassSchema("Nurse", {**DEFAULT_FIELDS, "name": Field(FieldType("String"))})
+
+
+async def test_schema_changes_are_made_together_or_not_at_all(storage: Storage) -> None:
+    by_name, by_beds = Index("Ward", "byName", (("name", 1),)), Index("Ward", "byBeds", (("beds", 1),))
+    await storage.change_schema(CreateClass(WARD))
+    await storage.change_schema(AddIndexes((by_name,)))
+    await storage.change_schema(SetPermissions("Ward", {"find": {"*": True}}))
+    await storage.insert(WARD, [ward("w1", name="a", beds=1), ward("w2", name="b", beds=1)])
+    before, indexes = await load(storage), await storage.list_indexes("Ward")
+    changes = (
+        CreateClass(NURSE),
+        AddIndexes((Index("Nurse", "byName", (("name", 1),), unique=True),)),
+        AddFields(
+            "Ward", {"floor": Field(FieldType("Number"), {"required": True}), "name": WARD.fields["name"]}
+        ),
+        SetFieldOptions("Ward", {"name": Field(FieldType("String"), {"required": True})}),
+        SetPermissions("Ward", {}),
+        DropIndexes("Ward", ("byName",)),
+        AddIndexes((by_beds, Index("Ward", "oneBed", (("beds", 1),), unique=True))),
+    )
+
+    async def change() -> None:
+        async with storage.schema_changes() as together:
+            for change in changes:
+                await together.change_schema(change)
+
+    with pytest.raises(DuplicateValue):
+        await change()
+    assert await load(storage) == before
+    assert sorted(map(str, await storage.list_indexes("Ward"))) == sorted(map(str, indexes))
+    assert {schema.name for schema in await storage.load_schemas()} == {"Ward"}
+    assert len(await find(storage)) == 2
+    await update(storage, "w2", {"beds": Set(2)})
+    await change()
+    assert {schema.name for schema in await storage.load_schemas()} == {"Ward", "Nurse"}
+    assert {"byBeds", "oneBed"} <= {index.name for index in await storage.list_indexes("Ward")}
+
+
 async def test_system_indexes_may_be_made_at_every_start(storage: Storage) -> None:
     await storage.change_schema(CreateClass(USER))
     for _ in range(2):

@@ -49,7 +49,7 @@ class SchemaCollection:
     """The schemas of a database. `collection` finds a collection by the name of its class."""
 
     def __init__(self, collection: Callable[[str], AsyncCollection[Row]]) -> None:
-        self._collection = collection
+        self.collection = collection
 
     async def load(self) -> list[ClassSchema]:
         """Read all classes. Rows of classes whose schema is fixed mean nothing."""
@@ -89,16 +89,26 @@ class SchemaCollection:
         """Describe the real indexes of a class."""
         return [decode_index(class_name, description) for description in await self._indexes(class_name)]
 
+    async def forget_class(self, schema: ClassSchema) -> None:
+        """Remove a class, unless somebody has put a row into it."""
+        if await self.collection(schema.name).find_one({}, {"_id": 1}) is None:
+            await self._drop_class(schema)
+
+    async def forget_fields(self, class_name: str, names: Sequence[str]) -> None:
+        """Remove fields from a class's schema; rows stay as they are."""
+        definitions = [place for name in names for place in (name, f"_metadata.fields_options.{name}")]
+        await self._update(class_name, {"$unset": dict.fromkeys(definitions, "")} if names else {})
+
     async def create_index(self, class_name: str, member: str, kind: str) -> None:
         """Make an index that a query turned out to need."""
-        await self._collection(class_name).create_index([(member, kind)], name=f"{member}_{kind}")
+        await self.collection(class_name).create_index([(member, kind)], name=f"{member}_{kind}")
         await self._mirror_indexes(class_name)
 
     # --- Classes and fields -------------------------------------------------------------------------------
 
     @property
     def _rows(self) -> AsyncCollection[Row]:
-        return self._collection("_SCHEMA")
+        return self.collection("_SCHEMA")
 
     async def _update(self, class_name: str, update: Row) -> None:
         if update:
@@ -133,19 +143,19 @@ class SchemaCollection:
         members = [member for name in fields for member in codec.members(name)]
         if members:
             present = {"$or": [{member: {"$exists": True}} for member in members]}
-            await self._collection(class_name).update_many(present, {"$unset": dict.fromkeys(members, "")})
+            await self.collection(class_name).update_many(present, {"$unset": dict.fromkeys(members, "")})
             definitions = [place for name in fields for place in (name, f"_metadata.fields_options.{name}")]
             await self._update(class_name, {"$unset": dict.fromkeys(definitions, "")})
         await self._drop_links(codec.schema)
 
     async def _drop_class(self, schema: ClassSchema) -> None:
-        await self._collection(schema.name).drop()
+        await self.collection(schema.name).drop()
         await self._rows.delete_one({"_id": schema.name})
         await self._drop_links(schema)
 
     async def _drop_links(self, schema: ClassSchema) -> None:
         for field in schema.relations:
-            await self._collection(JoinTable(class_name=schema.name, field=field).name).drop()
+            await self.collection(JoinTable(class_name=schema.name, field=field).name).drop()
 
     # --- Indexes ------------------------------------------------------------------------------------------
 
@@ -153,9 +163,9 @@ class SchemaCollection:
         """Index polygons, as parse-server does, and links, which would be scanned otherwise."""
         for name, field in fields.items():
             if field.type.name == "Polygon":
-                await self._collection(class_name).create_index([(name, "2dsphere")])
+                await self.collection(class_name).create_index([(name, "2dsphere")])
             elif field.type.name == "Relation":
-                links = self._collection(JoinTable(class_name=class_name, field=name).name)
+                links = self.collection(JoinTable(class_name=class_name, field=name).name)
                 await links.create_index([("owningId", 1), ("relatedId", 1)])
                 await links.create_index([("relatedId", 1), ("owningId", 1)])
 
@@ -165,13 +175,13 @@ class SchemaCollection:
             known = {description["name"] for description in await self._indexes(class_name)}
             models = [index_model(codec, index) for index in group if index.name not in known]
             if models:
-                await self._collection(class_name).create_indexes(models)
+                await self.collection(class_name).create_indexes(models)
             await self._mirror_indexes(class_name)
 
     async def _drop_indexes(self, class_name: str, names: Sequence[str]) -> None:
         for name in names:
             try:
-                await self._collection(class_name).drop_index(name)
+                await self.collection(class_name).drop_index(name)
             except OperationFailure as error:
                 if error.code not in (Code.INDEX_NOT_FOUND, Code.NAMESPACE_NOT_FOUND):
                     raise
@@ -189,4 +199,4 @@ class SchemaCollection:
         await self._update(class_name, {"$set": {"_metadata.indexes": indexes}})
 
     async def _indexes(self, class_name: str) -> list[Any]:
-        return await (await self._collection(class_name).list_indexes()).to_list()
+        return await (await self.collection(class_name).list_indexes()).to_list()

@@ -15,7 +15,7 @@ import orjson
 from pymongo import AsyncMongoClient, ReturnDocument, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure, PyMongoError
 from pymongo.read_preferences import (
     Nearest,
     Primary,
@@ -30,6 +30,7 @@ from parse_clone.adapters.storage.mongo.driver_errors import DRIVER_ERRORS, Code
 from parse_clone.adapters.storage.mongo.grouped_inserts import GroupedInserts
 from parse_clone.adapters.storage.mongo.pipelines import PipelineCodec
 from parse_clone.adapters.storage.mongo.query_compiler import compile_filter, compile_sort
+from parse_clone.adapters.storage.mongo.revocable_schemas import RevocableSchemas
 from parse_clone.adapters.storage.mongo.schema_codec import CASE_INSENSITIVE
 from parse_clone.adapters.storage.mongo.schema_collection import SchemaCollection
 from parse_clone.adapters.storage.mongo.update_compiler import compile_update, refusal_of
@@ -39,7 +40,7 @@ from parse_clone.core.names import JoinTable
 from parse_clone.core.operations import Operations
 from parse_clone.core.query import WHOLE, Condition, Near, Page, Regex, TextSearch, leaves
 from parse_clone.core.schema import ClassSchema, Index, SchemaChange
-from parse_clone.errors import ErrorCode, ParseError
+from parse_clone.errors import ErrorCode, ParseError, SettingsError
 from parse_clone.ports import StoredChange
 
 _READ_PREFERENCES = {
@@ -61,9 +62,7 @@ class MongoStorage:
     def __init__(self, uri: str, *, prefix: str = "", max_time_ms: int | None = None, **options: Any) -> None:
         """`prefix` begins every collection's name; a query is ended after `max_time_ms`; `options` are the
         driver's."""
-        self._client: AsyncMongoClient[Row] = AsyncMongoClient(
-            uri, tz_aware=False, datetime_conversion="DATETIME_AUTO", **options
-        )
+        self._client = _open_client(uri, options)
         self._database = self._client.get_default_database("test")
         self._prefix = prefix
         self._max_time_ms = max_time_ms
@@ -356,6 +355,18 @@ class MongoStorage:
         with DRIVER_ERRORS:
             await self._schemas.change(change, in_transaction=self._session is not None)
 
+    @asynccontextmanager
+    async def schema_changes(self) -> AsyncGenerator[MongoStorage]:
+        """Take back the schema changes made within, if something raises."""
+        within = copy(self)
+        within._schemas = schemas = RevocableSchemas(self._schemas)
+        try:
+            yield within
+        except BaseException:
+            with DRIVER_ERRORS:
+                await schemas.take_back()
+            raise
+
     async def list_indexes(self, class_name: str) -> list[Index]:
         """Describe the real indexes of a class."""
         with DRIVER_ERRORS:
@@ -371,6 +382,18 @@ class MongoStorage:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
+
+
+def _open_client(uri: str, options: Mapping[str, Any]) -> AsyncMongoClient[Row]:
+    try:
+        return AsyncMongoClient(uri, tz_aware=False, datetime_conversion="DATETIME_AUTO", **options)
+    except (PyMongoError, ValueError, TypeError) as error:
+        # Where a password holds unescaped signs, the driver may take a part of it for something else.
+        secret = "@" in uri and not isinstance(error, ConfigurationError)
+        reason = "is the password percent-encoded?" if secret else str(error)
+        raise SettingsError(
+            f"databaseURI and databaseOptions: MongoDB's driver refuses them: {reason}"
+        ) from None
 
 
 def _asks(where: Condition, kind: type[Near | Regex]) -> bool:

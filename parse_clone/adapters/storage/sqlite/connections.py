@@ -450,8 +450,11 @@ class Database:
 
 def _create_file(path: Path) -> str:
     """Make the file and its directories where they are missing, for this user alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise SettingsError(f"databaseURI: cannot open {error.filename or path} ({error.strerror})") from None
     return str(path)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -221,6 +221,10 @@ class SqliteStorage:
             yield within
 
     # --- Schemas ------------------------------------------------------------------------------------------
+
+    def schema_changes(self) -> AbstractAsyncContextManager[SqliteStorage]:
+        """Make the schema changes within together or not at all."""
+        return self.transaction()
 
     async def load_schemas(self) -> list[ClassSchema]:
         """Read all classes."""
