@@ -3,10 +3,15 @@
 The class has a field of every type. Values come from small pools shared by objects and conditions. The
 matcher's laws are tested with these, and that every storage engine answers as the matcher does. What engines
 cannot be asked at any place is left to the caller: `NEAR` and `TEXT_SEARCH` conditions stand apart.
+
+`PARSE_TEST_EXAMPLES=5000` tries so many examples each, in place of the few that every run has time for.
 """
 
 from __future__ import annotations
 
+import os
+
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from parse_clone.core.json_types import Json, JsonObject
@@ -66,6 +71,15 @@ SCHEMA = ClassSchema(
 )
 
 
+def examples(few: int) -> settings:
+    """How a test of the storage tries examples; `few` are tried in every run."""
+    return settings(
+        max_examples=int(os.environ.get("PARSE_TEST_EXAMPLES", few)),
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
 # --- Values ----------------------------------------------------------------------------------------------
 
 
@@ -87,7 +101,14 @@ def polygon(*pairs: tuple[float, float]) -> JsonObject:
 
 
 PRINCIPALS = ["*", "u1", "u2", "role:nurse"]
-TIMESTAMPS = ["2026-01-05T10:00:00.000Z", "2026-01-05T10:00:00.001Z", "2027-03-01T00:00:00.000Z"]
+TIMESTAMPS = [
+    "2026-01-05T10:00:00.000Z",
+    "2026-01-05T10:00:00.001Z",
+    "2027-03-01T00:00:00.000Z",
+    "1969-12-31T23:59:59.999Z",
+    "0001-01-01T00:00:00.000Z",
+    "9999-12-31T23:59:59.999Z",
+]
 PLACES = [(0.0, 0.0), (1.0, 1.0), (10.0, 20.0), (48.2, 16.4), (-33.9, 151.2), (10.0, -179.0)]
 RINGS = [
     ((0.0, 0.0), (0.0, 4.0), (4.0, 4.0), (4.0, 0.0)),
@@ -95,8 +116,12 @@ RINGS = [
     ((-40.0, 140.0), (-30.0, 160.0), (-20.0, 140.0)),
 ]
 
-texts = st.sampled_from(["", "a", "b", "ab", "A", "é", "0", "a.b", "u1", "2026-01-05T10:00:00.000Z"])
-numbers: st.SearchStrategy[Json] = st.sampled_from([-1, 0, 1, 1.5, 2, 10**9])
+PLAIN_TEXTS = ["", "a", "b", "ab", "A", "é", "0", "a.b", "u1", "2026-01-05T10:00:00.000Z"]
+ODD_TEXTS = ["a\0b", "\0", "e\u0301", "\U0001f600", "\uffff", "a\nb", "'\"\\", "%_$", "x" * 5_000]
+texts = st.sampled_from([*PLAIN_TEXTS, *ODD_TEXTS])
+PLAIN_NUMBERS = [-1, 0, 1, 1.5, 2, 10**9]
+ODD_NUMBERS = [-0.0, 0.1, 5e-324, -1e300, 2**31, 2**53, 2**53 - 1, -(2**53), 2.0**70]
+numbers: st.SearchStrategy[Json] = st.sampled_from([*PLAIN_NUMBERS, *ODD_NUMBERS])
 booleans = st.booleans()
 dates = st.sampled_from(TIMESTAMPS).map(date)
 wards = st.sampled_from(["w1", "w2", "a"]).map(pointer)
@@ -109,7 +134,11 @@ all_bytes: st.SearchStrategy[Json] = st.sampled_from(["AAEC", "AQ=="]).map(
     lambda text: {"__type": "Bytes", "base64": text}
 )
 
+compounds: st.SearchStrategy[Json] = st.sampled_from(
+    [{}, {"a": 1}, {"a": None}, {"b": "a", "a": 1}, [], [1], ["a", "b"], [[1]], [None]]
+)
 scalars: st.SearchStrategy[Json] = st.one_of(st.none(), texts, numbers, booleans, dates, wards)
+members: st.SearchStrategy[Json] = st.one_of(scalars, scalars, scalars, compounds, geo_points)
 
 
 def _member_of(values: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
@@ -117,16 +146,16 @@ def _member_of(values: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
 
 
 visits: st.SearchStrategy[Json] = st.fixed_dictionaries(
-    {}, optional={"code": scalars, "count": numbers, "at": dates}
+    {}, optional={"code": members, "count": numbers, "at": dates}
 )
 vitals: st.SearchStrategy[Json] = st.fixed_dictionaries(
     {},
     optional={
-        "pulse": scalars,
+        "pulse": members,
         "device": wards,
-        "history": st.lists(scalars, max_size=3),
+        "history": st.lists(members, max_size=3),
         "parts": st.lists(visits, max_size=2),
-        "deep": st.fixed_dictionaries({}, optional={"er": scalars}),
+        "deep": st.fixed_dictionaries({}, optional={"er": members}),
     },
 )
 
@@ -137,7 +166,7 @@ VALUES: dict[str, st.SearchStrategy[Json]] = {
     "active": booleans,
     "bornAt": dates,
     "vitals": vitals,
-    "tags": st.lists(scalars, max_size=3),
+    "tags": st.lists(members, max_size=3),
     "visits": st.lists(st.one_of(visits, visits, scalars), max_size=3),
     "site": geo_points,
     "area": polygons,

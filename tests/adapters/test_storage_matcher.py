@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import orjson
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from parse_clone.core.json_types import JsonObject
@@ -13,13 +13,7 @@ from parse_clone.core.matcher import apply_page, compile_matcher
 from parse_clone.core.query import EVERYTHING, AllOf, Condition, Leaf, Page
 from parse_clone.ports import Storage
 from tests.adapters.stand_in import misjudges
-from tests.strategies import NEAR, SCHEMA, conditions, leaf_conditions, object_lists, pages
-
-examples = settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+from tests.strategies import NEAR, SCHEMA, conditions, examples, leaf_conditions, object_lists, pages
 
 
 async def fill(storage: Storage, objects: Sequence[JsonObject]) -> None:
@@ -40,7 +34,7 @@ def ids(objects: Sequence[JsonObject]) -> list[str]:
     return sorted(str(obj["objectId"]) for obj in objects)
 
 
-@examples
+@examples(60)
 @given(objects=object_lists(), leaves=st.lists(leaf_conditions(), min_size=1, max_size=8))
 async def test_find_agrees_with_the_matcher_about_single_conditions(
     engine: str, storage: Storage, objects: list[JsonObject], leaves: list[Leaf]
@@ -52,7 +46,7 @@ async def test_find_agrees_with_the_matcher_about_single_conditions(
         assert ids(await storage.find(SCHEMA, where, Page())) == ids(matching(objects, where)), where
 
 
-@examples
+@examples(60)
 @given(objects=object_lists(), where=conditions())
 async def test_find_and_count_agree_with_the_matcher_about_trees(
     engine: str, storage: Storage, objects: list[JsonObject], where: Condition
@@ -64,7 +58,7 @@ async def test_find_and_count_agree_with_the_matcher_about_trees(
     assert await storage.count(SCHEMA, where) == len(expected)
 
 
-@examples
+@examples(60)
 @given(objects=object_lists(), where=conditions(max_leaves=2), page=pages())
 async def test_pages_are_sorted_and_cut_as_by_the_matcher(
     engine: str, storage: Storage, objects: list[JsonObject], where: Condition, page: Page
@@ -77,7 +71,7 @@ async def test_pages_are_sorted_and_cut_as_by_the_matcher(
     assert [orjson.loads(row) for row in await storage.find_json(SCHEMA, where, page)] == found
 
 
-@examples
+@examples(60)
 @given(objects=object_lists(), near=NEAR, other=leaf_conditions())
 async def test_the_nearest_come_first(
     engine: str, storage: Storage, objects: list[JsonObject], near: Leaf, other: Leaf

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from parse_clone.core.json_types import Json, JsonObject
@@ -24,7 +24,7 @@ from parse_clone.core.query import EVERYTHING, WHOLE, object_id_is
 from parse_clone.errors import ParseError
 from parse_clone.ports import Storage
 from tests.adapters.stand_in import confuses
-from tests.strategies import SCHEMA, VALUES, acls, numbers, objects, scalars, visits
+from tests.strategies import SCHEMA, VALUES, acls, examples, numbers, objects, scalars, visits
 
 lists = st.lists(scalars, max_size=3).map(tuple)
 deletes = st.just(Delete())
@@ -61,11 +61,7 @@ def are_plain(visits: Json) -> bool:
     return not isinstance(visits, list) or all(isinstance(v, dict) and "__type" not in v for v in visits)
 
 
-@settings(
-    max_examples=120,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(120)
 @given(obj=objects(), changes=operations)
 async def test_updates_agree_with_the_operations_of_the_core(
     engine: str, storage: Storage, obj: JsonObject, changes: dict[str, FieldOperation]
