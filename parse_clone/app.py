@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -62,7 +62,7 @@ from parse_clone.services.startup import prepare_database
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import TriggerRegistry
 from parse_clone.services.webhooks import load_webhooks
-from parse_clone.settings import RateLimit, Settings
+from parse_clone.settings import DriverOptions, RateLimit, Settings, wire_name
 
 log = structlog.get_logger("parse_clone")
 
@@ -126,7 +126,7 @@ async def assemble(settings: Settings, adapters: Adapters, register: Register | 
 @asynccontextmanager
 async def opened_pubsub(settings: Settings) -> AsyncIterator[PubSub]:
     """The way to the other processes: Redis where the settings name one."""
-    url = (settings.live_query.redis_url if settings.live_query else None) or settings.redis_url
+    url = settings.pubsub_url
     if url is None:
         pubsub: PubSub = InProcessPubSub()
     else:
@@ -237,8 +237,16 @@ async def opened_toolbox(settings: Settings, adapters: Adapters | None = None) -
             await apply_declared_schemas(toolbox)
         except ParseError as error:
             place = settings.database_uri.rpartition("@")[2]  # what stands before may be a password
-            raise SettingsError(f"The database {place} cannot be used: {error.message}") from error
+            raise SettingsError(f"The database {place} cannot be used: {reason_of(error)}") from error
         yield toolbox
+
+
+def reason_of(error: ParseError) -> str:
+    """What the database or its driver said, for the operator: as much of it as tells a person something."""
+    reason = str(error.__cause__ or error.message)
+    for verbose in (" (configured timeouts:", ", Timeout: ", ", full error:", ", Topology Description:"):
+        reason = reason.partition(verbose)[0]
+    return reason or error.message
 
 
 async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitStack) -> Toolbox:
@@ -297,14 +305,14 @@ def open_storage(settings: Settings) -> Storage:
 
 def driver_options(settings: Settings) -> dict[str, Any]:
     """The chosen options of MongoDB's driver."""
-    options = settings.database_options
     given = {
-        "maxPoolSize": options.max_pool_size,
-        "minPoolSize": options.min_pool_size,
-        "maxStalenessSeconds": options.max_staleness_seconds,
-        "readPreference": options.read_preference,
-        "retryWrites": options.retry_writes,
+        member.metadata["name"] or wire_name(member.name): getattr(settings.database_options, member.name)
+        for member in fields(DriverOptions)
     }
+    if tags := settings.database_options.read_preference_tags:
+        given["readPreferenceTags"] = [
+            ",".join(f"{name}:{value}" for name, value in group.items()) for group in tags
+        ]
     return {name: value for name, value in given.items() if value is not None}
 
 

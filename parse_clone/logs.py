@@ -30,23 +30,36 @@ TRACEBACKS = ExceptionDictTransformer(show_locals=False)
 
 
 def configure_logs(settings: Settings) -> None:
-    """Write the log of this process to standard error, at the level that the settings name."""
-    as_json = settings.json_logs
-    processors: list[Processor] = [
+    """Write the log of this process to standard error, at the level that the settings name. What libraries
+    log by Python's own means joins it where it is a warning or worse; of a silent server only errors."""
+    about: list[Processor] = [
         add_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    if as_json:
-        processors += [ExceptionRenderer(TRACEBACKS), structlog.processors.JSONRenderer()]
-    else:
-        colors = sys.stderr.isatty()
-        processors.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain_traceback))
+    rendered = renderers(settings)
     structlog.configure(
-        processors=processors,
+        processors=[*about, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(log_level(settings)),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.ERROR if settings.silent else logging.WARNING)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=about,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
+        )
+    )
+    logging.basicConfig(handlers=[handler], force=True)
+
+
+def renderers(settings: Settings) -> list[Processor]:
+    """What makes text of an event: JSON, or a line for a person."""
+    if settings.json_logs:
+        return [ExceptionRenderer(TRACEBACKS), structlog.processors.JSONRenderer()]
+    colors = sys.stderr.isatty()
+    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain_traceback)]
 
 
 def log_level(settings: Settings) -> int:

@@ -316,7 +316,53 @@ class DeniedKeyword:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatabaseOptions:
+class DriverOptions:
+    """Options that MongoDB's driver is given as they are, in addition to those of the URI."""
+
+    app_name: str | None = option("Name of this program in MongoDB's log.", None)
+    auth_mechanism: str | None = option("How the driver proves who it is.", None)
+    auth_mechanism_properties: Mapping[str, str] | None = option("More about that.", None)
+    auth_source: str | None = option("Database that knows the user.", None)
+    compressors: tuple[str, ...] | None = option("Ways to compress the traffic, best first.", None)
+    connect_timeout_ms: int | None = option("Milliseconds to connect.", None)
+    direct_connection: bool | None = option("Speak with the named server alone?", None)
+    heartbeat_frequency_ms: int | None = option("Milliseconds between two looks at a server.", None)
+    load_balanced: bool | None = option("Is there a load balancer in between?", None)
+    local_threshold_ms: int | None = option("Milliseconds that a farther server may be slower.", None)
+    max_connecting: int | None = option("Connections that are opened at the same time.", None)
+    max_idle_time_ms: int | None = option("Milliseconds that a connection may be unused.", None)
+    max_pool_size: int | None = option("Most connections to MongoDB.", None)
+    max_staleness_seconds: int | None = option("Oldest replica that may be read.", None)
+    min_pool_size: int | None = option("Connections to MongoDB that are kept open.", None)
+    read_concern_level: str | None = option("How settled what is read must be.", None)
+    read_preference: str | None = option("Which MongoDB servers are read.", None)
+    read_preference_tags: tuple[Mapping[str, str], ...] | None = option("Tags of those servers.", None)
+    replica_set: str | None = option("Name of the replica set.", None)
+    retry_reads: bool | None = option("Does the MongoDB driver repeat failed reads?", None)
+    retry_writes: bool | None = option("Does the MongoDB driver repeat failed writes?", None)
+    server_monitoring_mode: str | None = option("`auto`, `poll` or `stream`.", None)
+    server_selection_timeout_ms: int | None = option(
+        "Milliseconds until a database that does not answer is an error; the driver's default: 30000.", None
+    )
+    socket_timeout_ms: int | None = option("Milliseconds for an answer.", None)
+    srv_max_hosts: int | None = option("Most servers of a `mongodb+srv://` name.", None)
+    srv_service_name: str | None = option("Service in its DNS records.", None)
+    ssl: bool | None = option("Older name of `tls`.", None)
+    tls: bool | None = option("Encrypt the connection?", None)
+    tls_allow_invalid_certificates: bool | None = option("Accept any certificate?", None)
+    tls_allow_invalid_hostnames: bool | None = option("Accept a certificate of another host?", None)
+    tls_ca_file: str | None = option(
+        "File with the authorities to trust.", None, name="tlsCAFile", env="PARSE_SERVER_DATABASE_TLS_CAFILE"
+    )
+    tls_certificate_key_file: str | None = option("File with this server's certificate and key.", None)
+    tls_certificate_key_file_password: str | None = option("Its password.", None)
+    tls_insecure: bool | None = option("Check nothing about certificates?", None)
+    wait_queue_timeout_ms: int | None = option("Milliseconds to wait for a free connection.", None)
+    zlib_compression_level: int | None = option("How hard zlib tries.", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseOptions(DriverOptions):
     """How the database is used."""
 
     allow_public_explain: bool = option("May clients without master key use `explain`?", False)
@@ -327,11 +373,6 @@ class DatabaseOptions:
         refusal="databaseOptions.schemaCacheTtl must be a number",
     )
     max_time_ms: int | None = option("Milliseconds that one query may take.", None)
-    max_pool_size: int | None = option("Most connections to MongoDB.", None)
-    min_pool_size: int | None = option("Connections to MongoDB that are kept open.", None)
-    max_staleness_seconds: int | None = option("Oldest replica that may be read.", None)
-    read_preference: str | None = option("Which MongoDB servers are read.", None)
-    retry_writes: bool | None = option("Does the MongoDB driver repeat failed writes?", None)
     disable_index_field_validation: bool = option("May indexes name unknown fields?", False)
     create_index_user_username: bool = option("Make the index on usernames.", True)
     create_index_user_username_case_insensitive: bool = option("... and its case-insensitive twin.", True)
@@ -469,6 +510,9 @@ class LiveQueryServer:
         "Milliseconds that a session token's user is remembered.",
         5_000,
         env="PARSE_LIVE_QUERY_SERVER_CACHE_TIMEOUT",
+    )
+    redis_url: str | None = option(
+        "Other place for `liveQuery.redisURL`.", None, env="PARSE_LIVE_QUERY_SERVER_REDIS_URL"
     )
     max_subscriptions: int = option("Most subscriptions of one connection.", 1_000)
     max_connections_per_address: int = option("Most connections from one address.", 10_000)
@@ -734,6 +778,12 @@ class Settings:
             "dotNetKey": self.dot_net_key,
         }
         return {name: key for name, key in keys.items() if key}
+
+    @property
+    def pubsub_url(self) -> str | None:
+        """The Redis server by which the server processes talk to each other."""
+        of_live_query = self.live_query.redis_url if self.live_query else None
+        return of_live_query or self.live_query_server_options.redis_url or self.redis_url
 
     @property
     def is_embedded(self) -> bool:

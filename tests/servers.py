@@ -24,7 +24,7 @@ from typing import Any
 import uvicorn
 
 from parse_clone.app import Adapters, Register, create_app
-from parse_clone.cli import websocket_options
+from parse_clone.serving import websocket_options
 from parse_clone.settings import LiveQuery, Settings
 
 ENGINES = ("sqlite", "mongo")

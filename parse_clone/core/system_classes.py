@@ -207,10 +207,15 @@ DEFAULT_INDEXES: tuple[Index, ...] = (
     Index("_User", "_email_verify_token", (("_email_verify_token", 1),)),
     Index("_User", "_perishable_token", (("_perishable_token", 1),)),
     Index("_Role", "name_1", (("name", 1),), unique=True),
+    Index("_Session", "sessionToken_1", (("sessionToken", 1),)),
+    Index("_Session", "user_1", (("user", 1),)),
+    Index("_Installation", "installationId_1", (("installationId", 1),)),
+    Index("_Installation", "deviceToken_1", (("deviceToken", 1),)),
     Index("_Idempotency", "reqId_1", (("reqId", 1),), unique=True),
     Index("_Idempotency", "ttl", (("expire", 1),), expire_after_seconds=0),
 )
-"""Made at every start. All are sparse: rows without the field are not in them."""
+"""Made at every start: parse-server's own, and those that look-ups of sessions and installations need. All
+are sparse: rows without the field are not in them."""
 
 
 def auth_data_index(provider: str) -> Index:

@@ -59,11 +59,22 @@ def read_checkpoint(line: JsonObject, public_key: str | None = None) -> Head:
     return Head(sequence, str(content.get("hash")))
 
 
+def read_line(line: str, number: int) -> JsonObject:
+    """Read a line of an export."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise BadCheckpoint(f"line {number}: expected an entry or a checkpoint, as JSON")
+    return row
+
+
 def check_export(lines: Iterable[str], field: str, public_key: str | None = None) -> Head | Break:
     """Check an exported log, offline: every entry, and that the checkpoint at its end is about them."""
     head, checkpoint = Head(), None
-    for line in lines:
-        row = json.loads(line)
+    for number, line in enumerate(lines, 1):
+        row = read_line(line, number)
         if "checkpoint" in row:
             checkpoint = read_checkpoint(row, public_key)
             continue

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import structlog
+
 from parse_clone.core.schema import AddIndexes, Index
 from parse_clone.core.system_classes import (
     DEFAULT_INDEXES,
@@ -12,8 +14,11 @@ from parse_clone.core.system_classes import (
     auth_data_index,
     new_schema,
 )
+from parse_clone.errors import DuplicateValue
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.settings import DatabaseOptions
+
+log = structlog.get_logger("parse_clone")
 
 
 async def prepare_database(toolbox: Toolbox) -> None:
@@ -22,7 +27,21 @@ async def prepare_database(toolbox: Toolbox) -> None:
     for name in INITIAL_CLASSES:
         if name not in VOLATILE_CLASSES and name not in toolbox.catalog.classes:
             await toolbox.catalog.create_class(toolbox.storage, new_schema(name))
-    await toolbox.storage.change_schema(AddIndexes(wanted_indexes(toolbox)))
+    await make_indexes(toolbox, wanted_indexes(toolbox))
+
+
+async def make_indexes(toolbox: Toolbox, indexes: tuple[Index, ...]) -> None:
+    """Make indexes; the log names those that are unique where the rows are not: the server can do without,
+    as parse-server does."""
+    try:
+        await toolbox.storage.change_schema(AddIndexes(indexes))
+    except DuplicateValue:
+        if len(indexes) > 1:
+            for index in indexes:
+                await make_indexes(toolbox, (index,))
+        else:
+            [index] = indexes
+            log.warning("rows that are not unique refuse an index", on=index.class_name, index=index.name)
 
 
 def wanted_indexes(toolbox: Toolbox) -> tuple[Index, ...]:
@@ -35,6 +54,16 @@ def wanted_indexes(toolbox: Toolbox) -> tuple[Index, ...]:
     if settings.database_options.create_index_auth_data_uniqueness:
         wanted += tuple(auth_data_index(provider) for provider in sorted(toolbox.auth_providers))
     return wanted
+
+
+async def missing_indexes(toolbox: Toolbox) -> list[Index]:
+    """Which of them the database does not have, or has for other fields."""
+    missing = []
+    for index in wanted_indexes(toolbox):
+        found = await toolbox.storage.list_indexes(index.class_name)
+        if not any(real.name == index.name and real.keys == index.keys for real in found):
+            missing.append(index)
+    return missing
 
 
 def _switches(options: DatabaseOptions) -> Mapping[str, bool]:

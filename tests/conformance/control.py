@@ -31,8 +31,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parse_clone.api.livequery.protocol import LiveQueryProtocol
 from parse_clone.app import create_app
-from parse_clone.cli import websocket_options
 from parse_clone.logs import configure_logs
+from parse_clone.serving import websocket_options
 from tests.conformance.cloud import Refused, RemoteCloud
 from tests.conformance.options import read_adapters, read_settings
 from tests.conformance.wire import RemoteFunction, decode_options, encode_error

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from parse_clone.app import Adapters
-from parse_clone.configuration import decode_settings
 from parse_clone.core.auth_data import ProviderOutcome, ProviderRequest
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.ports import AuthProvider, StoredFile
 from parse_clone.settings import RequestComplexity, Settings, wire_name
+from parse_clone.settings_json import decode_settings
 from tests.conformance.wire import UNDEFINED, RemoteError, RemoteFunction
 
 OLDER_DEFAULTS = {

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from parse_clone.configuration import decode_settings, load_settings, settings_page
+from parse_clone.adapters.storage.mongo.storage import MongoStorage
+from parse_clone.app import driver_options
+from parse_clone.configuration import load_settings
 from parse_clone.errors import SettingsError
-from parse_clone.settings import RateLimit
+from parse_clone.settings import DriverOptions, RateLimit, wire_name
+from parse_clone.settings_json import decode_settings
+from parse_clone.settings_page import settings_page
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"appId": "clinic", "masterKey": "master"}
@@ -182,6 +187,59 @@ def test_keys_are_not_invented_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="appId"):
         load_settings({"databaseURI": f"sqlite:///{tmp_path}/parse.sqlite3", "production": True})
     assert not list(tmp_path.iterdir())
+
+
+async def test_mongodbs_driver_takes_every_option_that_is_handed_on() -> None:
+    driver: dict[str, Any] = {
+        "appName": "clinic",
+        "authMechanism": "SCRAM-SHA-256",
+        "authMechanismProperties": {"SERVICE_NAME": "x"},
+        "authSource": "admin",
+        "compressors": ["zlib"],
+        "connectTimeoutMS": 1000,
+        "directConnection": True,
+        "heartbeatFrequencyMS": 1000,
+        "loadBalanced": False,
+        "localThresholdMS": 15,
+        "maxConnecting": 2,
+        "maxIdleTimeMS": 1000,
+        "maxPoolSize": 7,
+        "maxStalenessSeconds": 90,
+        "minPoolSize": 0,
+        "readConcernLevel": "majority",
+        "readPreference": "nearest",
+        "readPreferenceTags": [{"region": "east"}],
+        "replicaSet": "rs0",
+        "retryReads": False,
+        "retryWrites": False,
+        "serverMonitoringMode": "poll",
+        "serverSelectionTimeoutMS": 1000,
+        "socketTimeoutMS": 1000,
+        "srvServiceName": "mongodb",
+        "tls": True,
+        "tlsAllowInvalidCertificates": True,
+        "tlsAllowInvalidHostnames": True,
+        "waitQueueTimeoutMS": 1000,
+        "zlibCompressionLevel": 3,
+    }
+    settings = decode_settings({**KEYS, "databaseOptions": driver})
+    given = driver_options(settings)
+    assert given.keys() == driver.keys()
+    elsewhere = {"srvMaxHosts", "ssl", "tlsCAFile", "tlsCertificateKeyFile", "tlsCertificateKeyFilePassword"}
+    known = {option.metadata["name"] or wire_name(option.name) for option in fields(DriverOptions)}
+    assert known - given.keys() == {*elsewhere, "tlsInsecure"}, "what excludes another, or names files"
+    await MongoStorage("mongodb://u:p@localhost/clinic", **given).close()
+
+
+def test_a_source_that_is_wrong_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**KEYS, "port": "x"}))
+    with pytest.raises(SettingsError, match=r"config\.json: Parse Server option port must be a number"):
+        load_settings({}, {}, file)
+    with pytest.raises(SettingsError, match="^PORT: Parse Server option port must be a number"):
+        load_settings({}, {"PORT": "x"})
+    with pytest.raises(SettingsError, match=r"^PARSE_SERVER_PASSWORD_POLICY: .* must be an object"):
+        load_settings({}, {"PARSE_SERVER_PASSWORD_POLICY": "{"})
 
 
 def test_every_setting_is_documented() -> None:
