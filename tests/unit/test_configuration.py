@@ -236,7 +236,7 @@ def test_a_source_that_is_wrong_is_named(tmp_path: Path) -> None:
     file.write_text(json.dumps({**KEYS, "port": "x"}))
     with pytest.raises(SettingsError, match=r"config\.json: Parse Server option port must be a number"):
         load_settings({}, {}, file)
-    with pytest.raises(SettingsError, match="^PORT: Parse Server option port must be a number"):
+    with pytest.raises(SettingsError, match=r"^PORT: Parse Server option port must be a number"):
         load_settings({}, {"PORT": "x"})
     with pytest.raises(SettingsError, match=r"^PARSE_SERVER_PASSWORD_POLICY: .* must be an object"):
         load_settings({}, {"PARSE_SERVER_PASSWORD_POLICY": "{"})
