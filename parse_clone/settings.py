@@ -516,7 +516,9 @@ class LiveQueryServer:
     )
     max_subscriptions: int = option("Most subscriptions of one connection.", 1_000)
     max_connections_per_address: int = option("Most connections from one address.", 10_000)
-    max_frame_size: int = option("Largest message of a client, in characters.", 1_000_000)
+    max_frame_size: int = option(
+        "Largest message of a client, and most of all queries of a connection, in characters.", 1_000_000
+    )
     max_backlog: int = option("Messages that may wait for a slow client before it is closed.", 1_000)
 
 

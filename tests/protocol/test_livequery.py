@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from socket import AF_INET, SO_RCVBUF, SOCK_STREAM, SOL_SOCKET, socket
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from parse_clone.api.livequery import endpoint, protocol
 from parse_clone.settings import LiveQuery, LiveQueryServer
 from tests.protocol.callers import Caller
 from tests.protocol.live_clients import Frame, LiveClient, live_client
@@ -338,6 +340,19 @@ def test_a_connection_has_room_for_so_many_subscriptions(start_server: StartServ
         assert client.ask({**SUBSCRIBE, "requestId": 3})["code"] == 119
 
 
+def test_the_queries_of_a_connection_have_room_for_so_many_characters(start_server: StartServer) -> None:
+    """Else one client could fill the memory with a thousand long lists."""
+    with live_client(narrow(start_server, max_frame_size=2_000)) as client:
+        large = {"n": {"$in": list(range(1_000, 1_200))}}
+        query = {"className": "LiveMessage", "where": large}
+        client.subscribe(1, "LiveMessage", large)
+        client.subscribe(1, "LiveMessage", large)
+        answer = client.ask({"op": "subscribe", "requestId": 2, "query": query})
+        assert (answer["code"], answer["requestId"]) == (119, 2)
+        assert client.ask({"op": "unsubscribe", "requestId": 1})["op"] == "unsubscribed"
+        client.subscribe(2, "LiveMessage", large)
+
+
 def test_an_address_has_room_for_so_many_connections(start_server: StartServer) -> None:
     server = narrow(start_server, max_connections_per_address=2)
     with live_client(server), live_client(server), live_client(server, connects=False) as third:
@@ -366,8 +381,55 @@ def test_a_client_that_does_not_read_is_given_up(start_server: StartServer) -> N
         pytest.fail("the client that does not read is still there")
 
 
+def test_a_client_that_is_given_up_is_cut_off(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what he never reads would be kept for him as long as he likes."""
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(endpoint, "FAREWELL_SECONDS", 0.2)
+    server = narrow(start_server, max_backlog=3)
+    with closing(Caller(server, master=True)) as master, idle_subscriber(server) as lazy:
+        while not master.get("/livequery/metrics")["dropped"]:
+            master.post("/classes/LiveMessage", {"text": "x" * 50_000})
+        assert is_cut_off(lazy)
+
+
+def test_a_client_that_answers_no_ping_is_cut_off_whatever_waits_for_him(start_server: StartServer) -> None:
+    server = narrow(start_server, websocket_timeout=500)
+    with closing(Caller(server, master=True)) as master, idle_subscriber(server) as lazy:
+        for _ in range(100):
+            master.post("/classes/LiveMessage", {"text": "x" * 50_000})
+        assert is_cut_off(lazy)
+        figures = master.get("/livequery/metrics")
+        assert (figures["connections"], figures["dropped"]) == (0, 0)
+
+
+def test_pings_are_not_answered_to_a_client_that_does_not_read(start_server: StartServer) -> None:
+    pings = 80_000
+    with idle_subscriber(narrow(start_server)) as lazy:
+        for _ in range(pings // 1000):
+            lazy.sendall((bytes((0x89, 0x80 | 125)) + bytes(4) + b"x" * 125) * 1000)
+        lazy.sendall(masked({"op": "unsubscribe", "requestId": 1}))
+        heard = b""
+        while b'"unsubscribed"' not in heard[-1000:]:
+            heard += lazy.recv(1_000_000)
+    assert 1000 < heard.count(bytes((0x8A, 125))) < pings
+
+
+def is_cut_off(client: socket) -> bool:
+    """Does the server's end of the connection go away, though the client reads nothing?"""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            client.sendall(masked({"op": "unsubscribe", "requestId": 5}))
+        except OSError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
 @contextmanager
-def idle_subscriber(server: RunningServer) -> Iterator[None]:
+def idle_subscriber(server: RunningServer) -> Iterator[socket]:
     """A client that subscribes to everything and reads nothing."""
     host, _, port = server.url.removeprefix("http://").partition("/")[0].partition(":")
     handshake = (
@@ -381,7 +443,8 @@ def idle_subscriber(server: RunningServer) -> Iterator[None]:
         assert b" 101 " in lazy.recv(4096)  # frames come after the handshake, not with it
         lazy.sendall(masked({"op": "connect", "applicationId": APP_ID}))
         lazy.sendall(masked({**SUBSCRIBE, "query": {"className": "LiveMessage", "where": {}}}))
-        yield
+        lazy.settimeout(30)
+        yield lazy
 
 
 def masked(message: Frame) -> bytes:

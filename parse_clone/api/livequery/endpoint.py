@@ -27,6 +27,8 @@ Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
+SEND_MANY = "websocket.send.many"
+"""A message with `texts`, where the ASGI server offers it among the extensions of the scope."""
 INVALID_FRAME = 1
 TOO_SLOW = (1013, "the client does not keep up")
 TOO_LARGE = (1009, "the frame is too large")
@@ -37,15 +39,20 @@ FAREWELL_SECONDS = 5
 
 
 class Socket:
-    """The server's end of one connection: a frame goes out at once, or waits in line behind those before it.
+    """The server's end of one connection: frames go out at once, or wait in line behind those before them.
 
-    `stop` ends the reading of messages, and with it the connection.
+    `stop` ends the reading of messages, and with it the connection; `sends_many`: the ASGI server takes
+    several messages at once.
     """
 
-    def __init__(self, send: Send, most_frames: int, stop: Callable[[], object]) -> None:
+    def __init__(
+        self, send: Send, most_frames: int, stop: Callable[[], object], *, sends_many: bool = False
+    ) -> None:
         self._send = send
         self._most_frames = most_frames
         self._stop = stop
+        self._sends_many = sends_many
+        self._held: list[str] = []
         self._line: deque[str] = deque()
         self._line_size = 0
         self._writer: asyncio.Task[None] | None = None
@@ -53,22 +60,41 @@ class Socket:
         self.farewell: tuple[int, str] | None = None
 
     def deliver(self, frame: str) -> None:
-        """Send a frame; if it must wait and there is no room, give the client up."""
-        if not self.is_open:
+        """Send a frame, behind those that are held."""
+        self._held.append(frame)
+        self.flush()
+
+    def hold(self, frame: str) -> bool:
+        """Keep a frame until `flush`: what follows closely goes out with it. Answers whether it is the first
+        one."""
+        self._held.append(frame)
+        return len(self._held) == 1
+
+    def flush(self) -> None:
+        """Send what is held; if it must wait and there is no room, give the client up."""
+        frames, self._held = self._held, []
+        if not self.is_open or not frames:
             return
         if self._writer is None:
             try:
-                rest = begin(self._send({"type": "websocket.send", "text": frame}))
+                rest = begin(self._send_all(frames))
             except Exception:  # the client is gone: the reader hears of it, too
                 self.is_open = False
                 return
             if rest is not None:
                 self._writer = asyncio.create_task(self._write(rest))
-        elif len(self._line) < self._most_frames and self._line_size + len(frame) <= LARGEST_LINE:
-            self._line.append(frame)
-            self._line_size += len(frame)
-        else:
+            return
+        self._line_size += sum(map(len, frames))
+        self._line.extend(frames)
+        if len(self._line) > self._most_frames or self._line_size > LARGEST_LINE:
             self.close(*TOO_SLOW)
+
+    async def _send_all(self, frames: list[str]) -> None:
+        if self._sends_many and len(frames) > 1:
+            await self._send({"type": SEND_MANY, "texts": frames})
+            return
+        for frame in frames:
+            await self._send({"type": "websocket.send", "text": frame})
 
     async def _write(self, rest: Awaitable[None]) -> None:
         with contextlib.suppress(Exception):  # the client is gone: the reader hears of it, too
@@ -91,6 +117,7 @@ class Socket:
     async def end(self) -> None:
         """Send the farewell, if there is one, behind what is on its way."""
         self.is_open = False
+        self._held.clear()
         self._line.clear()
         if self._writer is not None:
             self._writer.cancel()
@@ -125,7 +152,8 @@ class LiveQueryEndpoint:
         self._per_address[address] += 1
         try:
             base_url = self._base_url(scope, peer, headers)
-            await self._serve(receive, send, address, base_url)
+            sends_many = SEND_MANY in scope.get("extensions", ())
+            await self._serve(receive, send, address, base_url, sends_many=sends_many)
         finally:
             self._per_address[address] -= 1
             if not self._per_address[address]:
@@ -139,10 +167,12 @@ class LiveQueryEndpoint:
         scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
         return f"{scheme}://{headers.get('host', 'localhost')}{settings.mount_path}".rstrip("/")
 
-    async def _serve(self, receive: Receive, send: Send, address: str, base_url: str) -> None:
+    async def _serve(
+        self, receive: Receive, send: Send, address: str, base_url: str, *, sends_many: bool
+    ) -> None:
         reader = asyncio.current_task()
         assert reader is not None
-        socket = Socket(send, self._options.max_backlog, reader.cancel)
+        socket = Socket(send, self._options.max_backlog, reader.cancel, sends_many=sends_many)
         client = LiveQueryClient(self._toolbox, self._hub, socket, base_url, address)
         self._open.add(socket)
         try:

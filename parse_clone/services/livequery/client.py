@@ -35,6 +35,7 @@ from parse_clone.services.livequery.subscriptions import (
     Connection,
     Subscription,
     WatchedQuery,
+    canonical,
 )
 from parse_clone.services.objects.find import query_limits
 from parse_clone.services.toolbox import Toolbox
@@ -66,6 +67,7 @@ class LiveQueryClient:
         self._installation_id: str | None = None
         self._audience = Audience(None, False, base_url)
         self._watching: dict[int | float, tuple[WatchedQuery, Subscription]] = {}
+        self._size = 0
 
     # --- Connect ---
 
@@ -136,7 +138,7 @@ class LiveQueryClient:
         watch: tuple[str, ...] | None,
         session_token: str | None,
     ) -> None:
-        self._check_room(request_id)
+        self._check_room(request_id, where)
         audience = replace(self._audience, session_token=session_token or self._audience.session_token)
         context = await self._context(audience, self._installation_id)
         event = SubscribeEvent(
@@ -161,12 +163,18 @@ class LiveQueryClient:
         self._drop(request_id)
         query = self._hub.subscriptions.add(class_name, where, condition, subscription)
         self._watching[request_id] = (query, subscription)
+        self._size += len(query.where)
         self._send("subscribed", request_id)
 
-    def _check_room(self, request_id: int | float) -> None:
-        most = self._toolbox.settings.live_query_server_options.max_subscriptions
-        if len(self._watching) >= most and request_id not in self._watching:
+    def _check_room(self, request_id: int | float, where: JsonObject) -> None:
+        options = self._toolbox.settings.live_query_server_options
+        most, largest = options.max_subscriptions, options.max_frame_size
+        replaced = self._watching.get(request_id)
+        if replaced is None and len(self._watching) >= most:
             text = f"A connection may have {most} subscriptions."
+            raise ParseError(ErrorCode.OPERATION_FORBIDDEN, text)
+        if self._size - (len(replaced[0].where) if replaced else 0) + len(canonical(where)) > largest:
+            text = f"The queries of a connection may have {largest} characters."
             raise ParseError(ErrorCode.OPERATION_FORBIDDEN, text)
 
     async def _authorized(
@@ -211,6 +219,7 @@ class LiveQueryClient:
     def _drop(self, request_id: int | float) -> None:
         watching = self._watching.pop(request_id, None)
         if watching is not None:
+            self._size -= len(watching[0].where)
             self._hub.subscriptions.remove(*watching)
             self._hub.forget(watching[1].audience)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeAlias, TypeVar
@@ -28,6 +28,7 @@ from parse_clone.errors import ParseError
 from parse_clone.services.changes import ObjectChange
 from parse_clone.services.livequery.subscriptions import (
     Audience,
+    Connection,
     Subscription,
     Subscriptions,
     WatchedQuery,
@@ -45,11 +46,17 @@ ALWAYS_SENT = frozenset({"className", "objectId", "createdAt", "updatedAt", "ACL
 BACKLOG = 10_000
 """Changes that may wait for delivery; then writers wait, too."""
 PORTION = 500
-"""Deliveries without a pause; then other work gets its turn."""
+"""Queries matched and frames made without a pause; then other work gets its turn."""
+HOLD_SECONDS = 0.1
+HOLD_SIZE = 16_000_000
+"""While changes wait, frames are held so long, and so many characters of them: a client gets those of several
+changes at once, which costs little more than one."""
 AT_ONCE = 50
 """Hooks that run, and sessions that are loaded, at the same time."""
 
-BodyKey: TypeAlias = tuple[object, ...]
+BodyKey: TypeAlias = tuple[Hashable, frozenset[str] | None]
+Group: TypeAlias = Mapping[Subscription, None]
+"""Those of one audience who watch a query, now."""
 Item = TypeVar("Item")
 
 
@@ -66,6 +73,16 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """A change of an object that a query matches before it (`was`), after it (`matches`), or both."""
+
+    query: WatchedQuery
+    change: ObjectChange
+    was: bool
+    matches: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Eyes:
     """What one audience may see of one class now. `reads` is None where the class itself is closed, queries
     that mention one of the `unaskable` fields are not answered; equal `sight` is the same view of a row."""
@@ -76,7 +93,7 @@ class Eyes:
     reads: Matcher | None
     unaskable: frozenset[str]
     presenter: Presenter
-    sight: object
+    sight: Hashable
 
 
 class LiveQueryHub:
@@ -88,6 +105,8 @@ class LiveQueryHub:
         self.metrics = Metrics()
         self._waiting: asyncio.Queue[tuple[float, ObjectChange]] = asyncio.Queue(BACKLOG)
         self._eyes: dict[Audience, dict[tuple[str, bool], Eyes]] = {}
+        self._since_pause = 0
+        self._outbox = Outbox()
 
     @property
     def waiting(self) -> int:
@@ -105,33 +124,49 @@ class LiveQueryHub:
         """Deliver changes until cancelled."""
         while True:
             since, change = await self._waiting.get()
-            try:
-                await self.deliver(change)
-            except Exception as error:
-                log.error("a change was not delivered", class_name=change.class_name, exc_info=error)
+            await self._tell_all(change)
+            if self._waiting.empty():
+                self._outbox.flush()
             self.metrics.lag = time.monotonic() - since
 
     async def deliver(self, change: ObjectChange) -> None:
         """Tell everybody for whom the change is an event."""
-        schema = await self._toolbox.catalog.get(change.class_name)
-        if schema is None:
-            return
+        await self._tell_all(change)
+        self._outbox.flush()
+
+    async def _tell_all(self, change: ObjectChange) -> None:
         self.metrics.changes += 1
         before, after = change.before, change.after
         states = [state for state in (before, after) if state is not None]
         bodies: dict[BodyKey, str] = {}
         for query in self.subscriptions.candidates(change.class_name, states):
-            was = before is not None and query.matches(before)
-            matches = after is not None and query.matches(after)
-            if was or matches:
-                self.metrics.matched += 1
-                await self._recall(query.audiences)
-                for audience, group in list(query.audiences.items()):
-                    for portion in in_portions(group, PORTION):
-                        sight = await self._look(audience, query, schema, change, was, matches)
-                        if sight is not None:
-                            await self._audit(sight)
-                            await self._tell(sight, portion, bodies)
+            try:
+                was = before is not None and query.matches(before)
+                matches = after is not None and query.matches(after)
+                if was or matches:
+                    self.metrics.matched += 1
+                    await self._tell_watchers(Match(query, change, was, matches), bodies)
+            except Exception as error:
+                log.error("a change was not delivered", class_name=change.class_name, exc_info=error)
+            await self._give_way(1)
+
+    async def _tell_watchers(self, match: Match, bodies: dict[BodyKey, str]) -> None:
+        audiences = match.query.audiences
+        await self._recall(audiences)
+        for audience, group in list(audiences.items()):
+            for portion in in_portions(group, PORTION):
+                sight = await self._look(audience, match)
+                if sight is not None:
+                    await self._audit(sight)
+                    await self._tell(sight, portion, group, bodies)
+                    await self._give_way(len(portion))
+
+    async def _give_way(self, work: int) -> None:
+        """Let other work have its turn, every so often."""
+        self._since_pause += work
+        if self._since_pause >= PORTION:
+            self._since_pause = 0
+            await asyncio.sleep(0)
 
     async def _recall(self, audiences: Iterable[Audience]) -> None:
         """Load together, not one after the other, the sessions that are no longer remembered."""
@@ -144,60 +179,57 @@ class LiveQueryHub:
         for few in in_portions(cold, AT_ONCE):
             await asyncio.gather(*(self.auth_of(audience) for audience in few))
 
-    async def _look(
-        self,
-        audience: Audience,
-        query: WatchedQuery,
-        schema: ClassSchema,
-        change: ObjectChange,
-        was: bool,
-        matches: bool,
-    ) -> Sight | None:
+    async def _look(self, audience: Audience, match: Match) -> Sight | None:
         """See a change with the eyes of an audience: what it means for those who watch the query."""
-        eyes = await self.eyes_of(audience, schema, query.names_one_object)
-        if eyes.reads is None or not eyes.unaskable.isdisjoint(query.roots):
+        query, change = match.query, match.change
+        eyes = await self.eyes_of(audience, query.class_name, query.names_one_object)
+        if eyes is None or eyes.reads is None or not eyes.unaskable.isdisjoint(query.roots):
             return None
         saw = change.before is not None and eyes.reads(change.before)
         sees = change.after is not None and eyes.reads(change.after)
-        event = event_for(change, was_visible=was and saw, is_visible=matches and sees)
-        return None if event is None else Sight(self._toolbox, change, event, eyes, saw=saw, sees=sees)
+        event = event_for(change, was_visible=match.was and saw, is_visible=match.matches and sees)
+        return None if event is None else Sight(self._toolbox, match, audience, event, eyes, saw, sees)
 
     async def _audit(self, sight: Sight) -> None:
         """Tell the auditor of the class what an audience is about to see."""
-        change = sight.change
+        change = sight.match.change
         if change.class_name in self._toolbox.triggers.auditors:
             ids = (str((change.after or change.before or {})["objectId"]),)
             event = AuditEvent("deliver", change.class_name, ids, sight.eyes.context)
             await audit(self._toolbox, event)
 
     async def _tell(
-        self, sight: Sight, subscriptions: list[Subscription], bodies: dict[BodyKey, str]
+        self, sight: Sight, portion: list[Subscription], group: Group, bodies: dict[BodyKey, str]
     ) -> None:
-        if self._toolbox.triggers.has(sight.change.class_name, TriggerKind.AFTER_EVENT):
-            for few in in_portions(subscriptions, AT_ONCE):
-                await asyncio.gather(*(self._tell_through_hook(sight, subscription) for subscription in few))
+        """Tell those of a portion who are still in their group: nobody hears anything after he was told that
+        he watches no more."""
+        if self._toolbox.triggers.has(sight.match.change.class_name, TriggerKind.AFTER_EVENT):
+            for few in in_portions(portion, AT_ONCE):
+                await asyncio.gather(*(self._tell_through_hook(sight, one, group) for one in few))
             return
         opening = f'{{"op":"{sight.event.value}",'
-        for subscription in subscriptions:
-            if not sight.concerns(subscription):
+        for subscription in portion:
+            if subscription not in group or not sight.concerns(subscription):
                 continue
-            key: BodyKey = (sight.event, sight.eyes.sight, sight.saw, sight.sees, subscription.keys)
+            key = (sight.form, subscription.keys)
             body = bodies.get(key)
             if body is None:
-                body = bodies[key] = encode_body(await sight.visible_states(), subscription.keys)
-            subscription.connection.deliver(opening + subscription.envelope + body)
+                states = await sight.visible_states()
+                if subscription not in group:
+                    continue
+                body = bodies[key] = encode_body(states, subscription.keys)
+            self._outbox.put(subscription.connection, opening + subscription.envelope + body)
             self.metrics.delivered += 1
-        if len(subscriptions) == PORTION:
-            await asyncio.sleep(0)
 
-    async def _tell_through_hook(self, sight: Sight, subscription: Subscription) -> None:
-        """Let the application's hook see the event first. It gets copies of its own, to the last value."""
-        if not sight.concerns(subscription):
+    async def _tell_through_hook(self, sight: Sight, subscription: Subscription, group: Group) -> None:
+        """Let the application's hook see the event first. It gets copies of its own, to the last value. What
+        it takes its time for is told only to those who may still hear it."""
+        if subscription not in group or not sight.concerns(subscription):
             return
         states = orjson.loads(orjson.dumps(await sight.visible_states()))
         event = LiveEventEvent(
             TriggerKind.AFTER_EVENT,
-            sight.change.class_name,
+            sight.match.change.class_name,
             sight.eyes.context,
             event=sight.event.value,
             object=states["object"],
@@ -205,11 +237,18 @@ class LiveQueryHub:
             clients=self.metrics.connections,
             subscriptions=self.subscriptions.class_count,
         )
+        failure = None
         try:
             await run_trigger(self._toolbox, event)
         except ParseError as error:
+            failure = error
+        if subscription not in group or not await self._still_has(sight):
+            return
+        if failure is not None:
             sanitized = self._toolbox.settings.enable_sanitized_error_response
-            subscription.connection.deliver(encode_error(error, subscription.request_id, sanitized=sanitized))
+            subscription.connection.deliver(
+                encode_error(failure, subscription.request_id, sanitized=sanitized)
+            )
             return
         if not event.send_event or event.event not in EVENT_NAMES:
             return
@@ -222,10 +261,19 @@ class LiveQueryHub:
 
     # --- Rights ---
 
-    async def eyes_of(self, audience: Audience, schema: ClassSchema, names_one_object: bool) -> Eyes:
-        """What the audience may see at this moment; worked out again when its rights have changed."""
+    async def _still_has(self, sight: Sight) -> bool:
+        """Would the audience see the same now?"""
+        again = await self._look(sight.audience, sight.match)
+        return again is not None and again.form == sight.form
+
+    async def eyes_of(self, audience: Audience, class_name: str, names_one_object: bool) -> Eyes | None:
+        """What the audience may see at this moment; worked out again when its rights have changed. None if
+        there is no such class."""
         auth = await self.auth_of(audience)
-        key = (schema.name, names_one_object)
+        schema = await self._toolbox.catalog.get(class_name)
+        if schema is None:
+            return None
+        key = (class_name, names_one_object)
         known = self._eyes.get(audience, {}).get(key)
         if known is not None and known.schema is schema and has_same_rights(known.auth, auth):
             return known
@@ -291,11 +339,17 @@ class Sight:
     """One change as one audience sees it."""
 
     toolbox: Toolbox
-    change: ObjectChange
+    match: Match
+    audience: Audience
     event: LiveEvent
     eyes: Eyes
     saw: bool
     sees: bool
+
+    @property
+    def form(self) -> Hashable:
+        """What the states shown depend on, besides the change."""
+        return self.event, self.eyes.sight, self.saw, self.sees
 
     def concerns(self, subscription: Subscription) -> bool:
         """Did one of the watched fields change? Entering, leaving and deletions always count. Nobody learns
@@ -303,13 +357,14 @@ class Sight:
         watch = subscription.watch
         if watch is None or self.event not in (LiveEvent.CREATE, LiveEvent.UPDATE):
             return True
-        before, after, unaskable = self.change.before or {}, self.change.after or {}, self.eyes.unaskable
+        change, unaskable = self.match.change, self.eyes.unaskable
+        before, after = change.before or {}, change.after or {}
         return any(before.get(name) != after.get(name) for name in watch if root_of(name) not in unaskable)
 
     async def visible_states(self) -> dict[str, JsonObject]:
         """`object` and, where there is one to show, `original`: new dicts, hidden fields removed. Below the
         first level they are shared."""
-        before, after = self.change.before, self.change.after
+        before, after = self.match.change.before, self.match.change.after
         current = before if after is None or (self.event is LiveEvent.LEAVE and not self.sees) else after
         assert current is not None
         states = {"object": await self._present(current)}
@@ -321,9 +376,43 @@ class Sight:
     async def _present(self, state: JsonObject) -> JsonObject:
         shown = self.eyes.presenter.present(state)
         visible = {key: value for key, value in shown.items() if not key.startswith("_")}
-        if self.change.class_name == "_User":
+        if self.match.change.class_name == "_User":
             await present_auth_data(self.toolbox, self.eyes.context, visible)
-        return {"className": self.change.class_name, **visible}
+        return {"className": self.match.change.class_name, **visible}
+
+
+class Outbox:
+    """Frames that connections hold, to send those of several changes at once."""
+
+    def __init__(self) -> None:
+        self._holding: list[Connection] = []
+        self._size = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, connection: Connection, frame: str) -> None:
+        """Let a connection hold a frame, for a short time."""
+        if connection.hold(frame):
+            self._holding.append(connection)
+        self._size += len(frame)
+        if self._size > HOLD_SIZE:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(HOLD_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Let the connections send what they hold, a portion of them at a time."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        holding, self._holding, self._size = self._holding, [], 0
+        _flush(holding)
+
+
+def _flush(connections: list[Connection]) -> None:
+    for connection in connections[:PORTION]:
+        connection.flush()
+    if len(connections) > PORTION:
+        asyncio.get_running_loop().call_soon(_flush, connections[PORTION:])
 
 
 def event_for(change: ObjectChange, *, was_visible: bool, is_visible: bool) -> LiveEvent | None:

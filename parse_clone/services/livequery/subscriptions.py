@@ -27,6 +27,14 @@ class Connection(Protocol):
         """Hand over a frame without waiting; a client that cannot keep up is disconnected."""
         ...
 
+    def hold(self, frame: str) -> bool:
+        """Hand over a frame that may wait for `flush`; answers whether it is the first that does."""
+        ...
+
+    def flush(self) -> None:
+        """Send what is held."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Audience:
@@ -72,10 +80,18 @@ def canonical(where: JsonObject) -> bytes:
     return orjson.dumps(dict(sorted(where.items())))
 
 
+MOST_VALUES = 100
+"""Of an equality in the index: to look at one with more is cheaper than to keep a place for each."""
+
+
 def indexable_part(condition: Condition) -> In | None:
     """The most telling equality that every match must satisfy, if the query has one."""
     parts = condition.parts if isinstance(condition, AllOf) else (condition,)
-    equalities = [part for part in parts if isinstance(part, In) and part.values and None not in part.values]
+    equalities = [
+        part
+        for part in parts
+        if isinstance(part, In) and 0 < len(part.values) <= MOST_VALUES and None not in part.values
+    ]
     return max(equalities, key=_tells, default=None)
 
 

@@ -17,7 +17,7 @@ from parse_clone.api.livequery.messages import (
     Unsubscribe,
     decode_message,
 )
-from parse_clone.api.livequery.protocol import text_frame
+from parse_clone.api.livequery.protocol import text_frames
 
 QUERY = {"className": "LabResult", "where": {"status": "final"}}
 
@@ -113,8 +113,8 @@ def test_a_frame_is_a_message_or_refused(frame: dict[str, Any]) -> None:
     ],
 )
 def test_a_text_frame_tells_its_length(size: int, header: bytes) -> None:
-    assert text_frame("x" * size) == header + b"x" * size
+    assert text_frames(["x" * size]) == header + b"x" * size
 
 
-def test_the_length_counts_bytes() -> None:
-    assert text_frame("ü") == b"\x81\x02" + "ü".encode()
+def test_the_length_counts_bytes_and_frames_follow_each_other() -> None:
+    assert text_frames(["ü", "a"]) == b"\x81\x02" + "ü".encode() + b"\x81\x01a"

@@ -21,6 +21,7 @@ class Wire:
         self.is_free.set()
         self.is_broken = False
         self.stops = 0
+        self.writes = 0
 
     async def __call__(self, message: Mapping[str, Any]) -> None:
         await self.is_free.wait()
@@ -29,7 +30,8 @@ class Wire:
         if message["type"] == "websocket.close":
             self.farewells.append((message["code"], message["reason"]))
         else:
-            self.sent.append(message["text"])
+            self.sent += message.get("texts") or [message["text"]]
+            self.writes += 1
 
     def stop(self) -> None:
         self.stops += 1
@@ -44,6 +46,19 @@ async def test_a_frame_goes_out_at_once(wire: Wire) -> None:
     socket = Socket(wire, 2, wire.stop)
     socket.deliver("a")
     assert wire.sent == ["a"]
+
+
+@pytest.mark.parametrize(("sends_many", "writes"), [(True, 1), (False, 3)])
+async def test_what_is_held_goes_out_together_and_first(wire: Wire, sends_many: bool, writes: int) -> None:
+    socket = Socket(wire, 2, wire.stop, sends_many=sends_many)
+    assert [socket.hold("a"), socket.hold("b")] == [True, False]
+    assert wire.sent == []
+    socket.deliver("c")
+    assert (wire.sent, wire.writes) == (["a", "b", "c"], writes)
+    assert socket.hold("d")
+    await socket.end()
+    socket.flush()
+    assert wire.sent == ["a", "b", "c"]
 
 
 async def test_frames_wait_in_line_and_keep_their_order(wire: Wire) -> None:

@@ -34,8 +34,19 @@ class Line:
 
     frames: list[Frame] = field(default_factory=list)
 
+    held: list[str] = field(default_factory=list)
+
     def deliver(self, frame: str) -> None:
-        self.frames.append(orjson.loads(frame))
+        self.held.append(frame)
+        self.flush()
+
+    def hold(self, frame: str) -> bool:
+        self.held.append(frame)
+        return len(self.held) == 1
+
+    def flush(self) -> None:
+        self.frames += map(orjson.loads, self.held)
+        self.held.clear()
 
     @property
     def events(self) -> list[Frame]:
@@ -295,6 +306,118 @@ async def test_a_hook_keeps_an_event_back_renames_it_or_fails() -> None:
         assert [event["op"] for event in line.events] == ["enter"]
         error = {"op": "error", "code": 142, "error": "not for you", "reconnect": False, "requestId": 1}
         assert line.frames[-1] == error
+
+
+@asynccontextmanager
+async def slow_hook(ward: Ward) -> AsyncIterator[None]:
+    """A hook has been told of an event, and ends when this does; then the event is delivered or not."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    @Cloud(ward.clinic.toolbox).after_live_query_event(CLASS)
+    async def wait(request: LiveQueryEventRequest) -> None:
+        begun.set()
+        await ended.wait()
+
+    await ward.settle()
+    await ward.clinic.save(master(), CLASS, {"label": "x"})
+    delivery = asyncio.create_task(ward.hub.deliver(ward.changes.pop()))
+    await begun.wait()
+    yield
+    ended.set()
+    await delivery
+
+
+async def test_nothing_comes_after_unsubscribed_however_long_a_hook_takes() -> None:
+    async with open_ward() as ward:
+        client, line = await ward.client()
+        members: Frame = {"keys": None, "watch": None, "session_token": None}
+        await client.subscribe(1, CLASS, {}, is_update=False, **members)
+        await client.subscribe(2, CLASS, {}, is_update=False, **members)
+        await client.subscribe(3, CLASS, {}, is_update=False, **members)
+        async with slow_hook(ward):
+            client.unsubscribe(1)
+            await client.subscribe(2, CLASS, {"label": "y"}, is_update=True, **members)
+        assert [event["requestId"] for event in line.events] == [3]
+        assert line.frames[-1] is line.events[-1]
+
+
+async def test_nothing_comes_after_unsubscribed_when_many_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "PORTION", 3)
+    async with open_ward() as ward:
+        clients = [await ward.client() for _ in range(9)]
+        for client, _ in clients:
+            await client.subscribe(1, CLASS, {}, keys=None, watch=None, session_token=None, is_update=False)
+        await ward.clinic.save(master(), CLASS, {"label": "x"})
+        delivery = asyncio.create_task(ward.hub.deliver(ward.changes.pop()))
+        await asyncio.sleep(0)
+        for client, _ in clients:
+            client.unsubscribe(1)
+        await delivery
+        assert 0 < ward.hub.metrics.delivered < 9
+        assert {line.frames[-1]["op"] for _, line in clients} == {"unsubscribed"}
+
+
+async def test_who_loses_his_rights_while_a_hook_runs_hears_nothing() -> None:
+    async with open_ward() as ward:
+        user = await ward.clinic.sign_up()
+        line = await ward.watcher(token=user["sessionToken"])
+        await set_permissions(ward, {"find": {"requiresAuthentication": True}, "get": {"*": True}})
+        async with slow_hook(ward):
+            (session,) = await ward.clinic.rows("_Session")
+            await ward.clinic.delete(master(), "_Session", session["objectId"])
+        assert line.events == []
+
+
+async def test_many_queries_do_not_hold_the_others_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "PORTION", 10)
+    async with open_ward() as ward:
+        for number in range(60):
+            await ward.watcher({"value": {"$gt": number}})
+        await ward.clinic.save(master(), CLASS, {"value": 30})
+        turns = 0
+        delivery = asyncio.create_task(ward.hub.deliver(ward.changes.pop()))
+        while not delivery.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 6
+
+
+async def test_frames_of_changes_that_wait_go_out_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    flushes = 0
+    flush = Line.flush
+
+    def counting(line: Line) -> None:
+        nonlocal flushes
+        flushes += 1
+        flush(line)
+
+    async with open_ward() as ward:
+        line = await ward.watcher()
+        monkeypatch.setattr(Line, "flush", counting)
+        for number in range(5):
+            await ward.hub.receive(ObjectChange(CLASS, None, {"objectId": str(number)}))
+        running = asyncio.create_task(ward.hub.run())
+        while not line.events:
+            await asyncio.sleep(0)
+        assert [event["object"]["objectId"] for event in line.events] == list("01234")
+        assert flushes == 1
+        running.cancel()
+
+
+async def test_held_frames_go_out_when_they_are_many_or_have_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "PORTION", 2)
+    monkeypatch.setattr(hub_module, "HOLD_SECONDS", 0.01)
+    outbox, lines = hub_module.Outbox(), [Line() for _ in range(5)]
+    for line in lines:
+        outbox.put(line, "{}")
+    assert not any(line.frames for line in lines)
+    while not all(line.frames for line in lines):
+        await asyncio.sleep(0.001)
+    monkeypatch.setattr(hub_module, "HOLD_SIZE", 3)
+    outbox.put(lines[0], "{}")
+    assert len(lines[0].frames) == 1
+    outbox.put(lines[0], "{}")
+    assert len(lines[0].frames) == 3
 
 
 async def test_hooks_decide_who_connects_and_what_is_watched() -> None:
