@@ -39,6 +39,7 @@ CLASSES: dict[str, Json] = {
 VIEWERS = (
     "anonymous",
     "owner",
+    "heir",
     "stranger",
     "member",
     "intern",
@@ -46,6 +47,7 @@ VIEWERS = (
     "leaver in a transaction",
     "intern who leaves",
     "temp",
+    "trainee",
     "logged out",
     "with another password",
     "without a session",
@@ -59,27 +61,49 @@ def read(*principals: str) -> Json:
     return {principal: {"read": True} for principal in principals}
 
 
-WRITES: tuple[tuple[str, Callable[[str], Json]], ...] = (
+Write = tuple[str, Callable[[dict[str, str]], Json]]
+"""A name for a write, and its body, given everybody's id."""
+
+WRITES_TO_ALL: tuple[Write, ...] = (
+    ("create for all", lambda ids: {"status": "open", "note": "thirteenth", "ACL": read("*")}),
+    ("update for all", lambda ids: {"value": 5, "note": "fourteenth"}),
+    ("delete for all", lambda ids: {}),
+)
+
+WRITES: tuple[Write, ...] = (
     (
         "create",
-        lambda owner: {"status": "open", "value": 1, "note": "first", "ACL": read(owner, "role:team")},
+        lambda ids: {"status": "open", "value": 1, "note": "first", "ACL": read(ids["owner"], "role:team")},
     ),
-    ("update", lambda owner: {"value": 2, "note": "second"}),
-    ("leave by the query", lambda owner: {"status": "closed", "note": "third"}),
-    ("change unseen", lambda owner: {"value": 3, "note": "fourth"}),
-    ("enter by the query", lambda owner: {"status": "open", "note": "fifth"}),
-    ("leave by the ACL", lambda owner: {"ACL": read(owner), "note": "sixth"}),
-    ("enter by the ACL", lambda owner: {"ACL": read(owner, "role:team"), "note": "seventh"}),
-    ("open to all", lambda owner: {"ACL": read("*"), "note": "eighth"}),
-    ("close to all", lambda owner: {"ACL": {}, "note": "ninth"}),
-    ("change behind closed doors", lambda owner: {"value": 4, "note": "tenth"}),
-    ("open to all and delete", lambda owner: {"ACL": read("*")}),
-    ("delete", lambda owner: {}),
-    ("create for the owner", lambda owner: {"status": "open", "note": "eleventh", "ACL": read(owner)}),
-    ("delete it", lambda owner: {}),
-    ("create for the team", lambda owner: {"status": "open", "note": "twelfth", "ACL": read("role:team")}),
-    ("delete that", lambda owner: {}),
+    ("update", lambda ids: {"value": 2, "note": "second"}),
+    ("leave by the query", lambda ids: {"status": "closed", "note": "third"}),
+    ("change unseen", lambda ids: {"value": 3, "note": "fourth"}),
+    ("enter by the query", lambda ids: {"status": "open", "note": "fifth"}),
+    ("leave by the ACL", lambda ids: {"ACL": read(ids["owner"]), "note": "sixth"}),
+    ("enter by the ACL", lambda ids: {"ACL": read(ids["owner"], "role:team"), "note": "seventh"}),
+    ("open to all", lambda ids: {"ACL": read("*"), "note": "eighth"}),
+    ("hand over", lambda ids: {"owner": pointer("_User", ids["heir"])}),
+    ("hand back", lambda ids: {"owner": pointer("_User", ids["owner"])}),
+    ("close to all", lambda ids: {"ACL": {}, "note": "ninth"}),
+    ("change behind closed doors", lambda ids: {"value": 4, "note": "tenth"}),
+    ("open to all and delete", lambda ids: {"ACL": read("*")}),
+    ("delete", lambda ids: {}),
+    ("create for the owner", lambda ids: {"status": "open", "note": "eleventh", "ACL": read(ids["owner"])}),
+    ("delete it", lambda ids: {}),
+    ("create for the team", lambda ids: {"status": "open", "note": "twelfth", "ACL": read("role:team")}),
+    ("delete that", lambda ids: {}),
+    *WRITES_TO_ALL,
 )
+
+EVENTS = {"create", "enter", "update", "leave", "delete"}
+
+NEW_PERMISSIONS: dict[str, Json] = {
+    "ByAcl": {"find": {}, "get": {}},
+    "ByLogin": {"find": {"role:interns": True}, "get": {"role:interns": True}},
+    "ByRole": {"find": {"role:interns": True}, "get": {"role:interns": True}},
+    "ByPointer": {"find": {}, "get": {}},
+    "Protected": {"find": OPEN, "get": OPEN, "protectedFields": {"*": ["status"], "role:interns": []}},
+}
 
 
 @dataclass
@@ -126,6 +150,7 @@ class Ward:
         self.roles = {
             "interns": self._role("interns", INTERNS, ()),
             "temps": self._role("temps", ("temp",), ()),
+            "trainees": self._role("trainees", ("trainee",), ()),
         }
         self.roles["team"] = self._role("team", MEMBERS, tuple(self.roles.values()))
         for viewer in self.viewers.values():
@@ -158,6 +183,11 @@ class Ward:
         written: Json = answer.json()
         return written
 
+    def set_permissions(self, permissions: dict[str, Json]) -> None:
+        """Change what the classes allow, through the server that nobody watches."""
+        for name, allowed in permissions.items():
+            self.write("PUT", f"/schemas/{name}", {"classLevelPermissions": allowed})
+
     def without(self, *members: str) -> Json:
         """The operation that removes people from a role."""
         users = [pointer("_User", self.viewers[member].id) for member in members]
@@ -174,6 +204,8 @@ class Ward:
         self.write("POST", "/batch", {"requests": [removal], "transaction": True})
         self.write("PUT", f"/roles/{self.roles['interns']}", self.without("intern who leaves"))
         self.write("DELETE", f"/roles/{self.roles['temps']}")
+        trainees = {"__op": "RemoveRelation", "objects": [pointer("_Role", self.roles["trainees"])]}
+        self.write("PUT", f"/roles/{self.roles['team']}", {"roles": trainees})
         logout = {"X-Parse-Session-Token": self.viewers["logged out"].token}
         assert self.client.post("/logout", headers=logout).status_code == 200
         other = self.viewers["with another password"]
@@ -210,39 +242,47 @@ def ward(request: pytest.FixtureRequest) -> Iterator[Ward]:
 
 
 Heard = dict[str, set[tuple[str, str, str]]]
+"""By viewer: class, write, event."""
 
 
 def test_nothing_appears_in_a_frame_that_its_reader_cannot_read_over_rest(ward: Ward) -> None:
-    heard = watch_all_writes(ward)
-    assert {event for _, _, event in heard["member"]} == {"create", "enter", "update", "leave", "delete"}
-    for name in (*MEMBERS, *INTERNS, "temp"):
+    heard = watch_all(ward, WRITES)
+    for name in VIEWERS:
+        assert {event for _, _, event in heard[name]} == EVENTS, name
+    for name in (*MEMBERS, *INTERNS, "temp", "trainee"):
         assert heard[name] == heard["member"], name
     assert len(heard["member"]) > len(heard["stranger"]) > len(heard["anonymous"])
 
     ward.take_rights_away()
-    heard_after = watch_all_writes(ward)
-    equals = dict.fromkeys(("leaver", "leaver in a transaction", "intern who leaves", "temp"), "stranger")
+    heard_after = watch_all(ward, WRITES)
+    leavers = ("leaver", "leaver in a transaction", "intern who leaves", "temp", "trainee")
+    equals = dict.fromkeys(leavers, "stranger")
     nobodies = ("logged out", "with another password", "without a session", "deleted")
     equals |= dict.fromkeys(nobodies, "anonymous")
     for name in VIEWERS:
         assert heard_after[name] == heard[equals.get(name, name)], name
 
+    ward.set_permissions(NEW_PERMISSIONS)
+    for name, events in watch_all(ward, WRITES_TO_ALL).items():
+        classes = {"ByLogin", "ByRole", "Protected"} if name == "intern" else set()
+        assert {class_name for class_name, _, _ in events} == classes, name
 
-def watch_all_writes(ward: Ward) -> Heard:
+
+def watch_all(ward: Ward, writes: tuple[Write, ...]) -> Heard:
     """Make every write in every class; returns who heard which events of which writes."""
     heard: Heard = {name: set() for name in VIEWERS}
+    ids = {name: viewer.id for name, viewer in ward.viewers.items()}
     for request_id, class_name in enumerate(CLASSES, 1):
         object_id, known = "", dict[str, State]()
-        for label, body in WRITES:
+        for label, body in writes:
             if label.startswith("delete"):
                 ward.write("DELETE", f"/classes/{class_name}/{object_id}")
             elif label.startswith("create"):
-                owner = ward.viewers["owner"].id
-                fields = {**body(owner), "owner": pointer("_User", owner)}
+                fields = {**body(ids), "owner": pointer("_User", ids["owner"])}
                 object_id = ward.write("POST", f"/classes/{class_name}", fields)["objectId"]
                 known = dict.fromkeys(VIEWERS)
             else:
-                ward.write("PUT", f"/classes/{class_name}/{object_id}", body(ward.viewers["owner"].id))
+                ward.write("PUT", f"/classes/{class_name}/{object_id}", body(ids))
             ward.write("POST", "/classes/Marker", {})
             for name, viewer in ward.viewers.items():
                 is_gone = label.startswith("delete")
@@ -282,7 +322,7 @@ def expected_event(before: State, after: State, *, is_new: bool) -> str | None:
 
 
 def is_watched(state: State) -> bool:
-    return state is not None and state["status"] == WATCHED["status"]
+    return state is not None and state.get("status") == WATCHED["status"]
 
 
 def without_class(state: State) -> State:
