@@ -1,5 +1,5 @@
 // The patient's app, a page with the unchanged SDK, hears of new messages and of changed results, and then
-// fetches them; another patient's app hears of his own profile only.
+// fetches them; another patient's app hears of his own row only.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
@@ -46,13 +46,14 @@ after(async () => {
   site.close();
 });
 
-test('the patient hears of a new message and fetches it', async () => {
-  const { objectId } = await write(story.provider, 'POST', '/classes/Message', story.message);
-  const heard = await hears(patient, 'Message', objectId, 'create');
-  assert.equal(heard.shown[story.bodyField], heard.fetched[story.bodyField]);
+test(`the patient hears of a new ${story.newClass} and fetches it`, async () => {
+  const { objectId } = await write(story.author, 'POST', `/classes/${story.newClass}`, story.newObject);
+  const heard = await hears(patient, story.newClass, objectId, 'create');
+  assert.equal(heard.shown[story.newField], story.newObject[story.newField]);
+  assert.equal(heard.fetched[story.newField], story.newObject[story.newField]);
 });
 
-test('the patient hears of a changed record and fetches it', async () => {
+test(`the patient hears of a changed ${story.className} and fetches it`, async () => {
   await write(story.provider, 'PUT', `/classes/${story.className}/${story.record}`, story.change);
   const heard = await hears(patient, story.className, story.record, 'update');
   for (const [name, value] of Object.entries(story.change)) {
@@ -61,9 +62,10 @@ test('the patient hears of a changed record and fetches it', async () => {
   }
 });
 
-test('the other patient heard of his own profile only', async () => {
-  const [className, objectId] = story.otherProfile;
-  await write(story.otherPatient, 'PUT', `/classes/${className}/${objectId}`, story.profileChange);
+test('the other patient heard of his own row only', async () => {
+  const [className, objectId] = story.otherRow;
+  const path = className === '_User' ? 'users' : `classes/${className}`;
+  await write(story.otherPatient, 'PUT', `/${path}/${objectId}`, story.rowChange);
   await hears(other, className, objectId, 'update');
   const all = await other.evaluate(() => window.heard);
   assert.deepEqual(all.map(event => [event.className, event.id]), [[className, objectId]]);
@@ -74,7 +76,7 @@ async function openApp(username) {
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   await page.goto(`http://127.0.0.1:${site.address().port}/`);
-  const classNames = ['Message', story.className, story.otherProfile[0]];
+  const classNames = [story.newClass, story.className, story.otherRow[0]];
   await page.evaluate(([...who]) => window.watch(...who), [username, story.password, classNames]);
   return page;
 }
