@@ -233,8 +233,8 @@ async def opened_toolbox(settings: Settings, adapters: Adapters | None = None) -
         toolbox = await open_toolbox(settings, adapters or Adapters(), stack)
         try:
             await prepare_database(toolbox)
-            await prepare_links(toolbox)
             await apply_declared_schemas(toolbox)
+            await prepare_links(toolbox)
         except ParseError as error:
             place = settings.database_uri.rpartition("@")[2]  # what stands before may be a password
             raise SettingsError(f"The database {place} cannot be used: {reason_of(error)}") from error

@@ -141,8 +141,9 @@ class FileStore(Protocol):
         """Every stored name with the time of its last write."""
         ...
 
-    async def location(self, name: str) -> str | None:
-        """A URL under which the store itself serves the file to the one who is given it, if it does."""
+    async def location(self, name: str, headers: Mapping[str, str]) -> str | None:
+        """A URL under which the store itself serves the file for a while, with these headers, to the one who
+        is given it, if it does."""
         ...
 
     async def sweep(self, before: datetime) -> int:

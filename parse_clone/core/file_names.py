@@ -22,6 +22,7 @@ _is_name = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@. ~_-]*").fullmatch
 _is_segment = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@. ~_-]*").fullmatch
 _is_directory = re.compile(r"[A-Za-z0-9_@. ~/-]*").fullmatch
 _is_content_type = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/([A-Za-z0-9!#$&^_.+-]+)(?:\s*;.*)?").fullmatch
+_has_digits = re.compile(r"(?:[^\n]*/)?[0-9a-f]{32}_[^/\n]*").fullmatch
 _is_dashed_uuid = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-", re.IGNORECASE).match
 
 
@@ -104,6 +105,11 @@ def with_extension(name: str, content_type: str | None) -> tuple[str, str]:
 def is_stored_name(name: str) -> bool:
     """Could this be the name of a stored file? Nothing else reaches a file store."""
     return len(name) <= LONGEST_STORED_NAME and all(map(_is_segment, name.split("/")))
+
+
+def is_random_name(name: str) -> bool:
+    """Has a name the random digits that the server puts before those of uploads?"""
+    return _has_digits(name) is not None
 
 
 UNQUOTED = "/!~*'()"

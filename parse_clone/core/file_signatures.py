@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from functools import lru_cache
@@ -21,6 +22,8 @@ MASTER_PRINCIPAL = "+master"
 """Who reads with a master key: no user id begins like this."""
 
 LONGEST_GRANT = 512
+
+_is_granting = re.compile(rf"{PARAMETER}=[\w-]+\.[\w-]{{43}}", re.ASCII).fullmatch
 
 
 @immutable()
@@ -58,6 +61,15 @@ def read_grant(text: str, name: str, key: bytes, now: float) -> Grant | None:
     expires, _, principal = payload.partition(".")
     grant = Grant(principal, int(expires, 16))
     return grant if now < grant.expires else None
+
+
+def unsigned(url: str) -> str:
+    """A URL without the grants in it."""
+    if f"{PARAMETER}=" not in url:
+        return url
+    place, _, query = url.partition("?")
+    left = "&".join([part for part in query.split("&") if not _is_granting(part)])
+    return f"{place}?{left}" if left else place
 
 
 def expiry(now: float, lifetime: int) -> int:

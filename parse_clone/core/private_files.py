@@ -3,9 +3,11 @@ object holds, which a write would bring, and what is stored of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from parse_clone.core.file_names import is_random_name
+from parse_clone.core.file_signatures import unsigned
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import root_of
 from parse_clone.core.operations import Add, AddUnique, Operation, Remove, Set, SetOnInsert
@@ -43,8 +45,7 @@ def names_in(value: Json) -> Iterator[str]:
             name = found.get("name")
             if found.get("__type") == "File" and isinstance(name, str):
                 yield name
-            else:
-                waiting += found.values()
+            waiting += found.values()
 
 
 def names_set(schema: ClassSchema, operations: Mapping[str, Operation]) -> dict[str, set[str]]:
@@ -57,7 +58,7 @@ def names_set(schema: ClassSchema, operations: Mapping[str, Operation]) -> dict[
         match operation:
             case Set(value) | SetOnInsert(value):
                 names = set(names_in(value))
-                if path != field and isinstance(value, str):
+                if path.endswith(".name") and isinstance(value, str) and is_random_name(value):
                     names.add(value)  # of a file that is changed member by member
             case Add(objects) | AddUnique(objects):
                 names = set(names_in(list(objects)))
@@ -70,20 +71,30 @@ def names_set(schema: ClassSchema, operations: Mapping[str, Operation]) -> dict[
 
 def without_urls(schema: ClassSchema, operations: Mapping[str, Operation]) -> Mapping[str, Operation]:
     """The same write, storing no URLs of private files: they were made for one reader."""
+    private = {path: op for path, op in operations.items() if root_of(path) in schema.private_fields}
+    changes = rewritten(private, without_url)
+    return {**operations, **changes} if changes else operations
+
+
+def without_signatures(operations: Mapping[str, Operation]) -> dict[str, Operation]:
+    """The same write, storing no signed URLs: wherever a client puts what it read, others may see it."""
+    return {**operations, **rewritten(operations, without_signature)}
+
+
+def rewritten(operations: Mapping[str, Operation], clean: Callable[[Json], Json]) -> dict[str, Operation]:
+    """The operations that `clean` makes others of their values."""
     changes: dict[str, Operation] = {}
     for path, operation in operations.items():
-        if root_of(path) not in schema.private_fields:
-            continue
         match operation:
-            case Set(value) if (bare := without_url(value)) != value:
-                changes[path] = Set(bare)
+            case Set(list() | dict() as value) | SetOnInsert(list() | dict() as value):
+                if (cleaned := clean(value)) != value:
+                    changes[path] = replace(operation, value=cleaned)
             case Add(objects) | AddUnique(objects) | Remove(objects):
-                bare_objects = tuple(without_url(value) for value in objects)
-                if bare_objects != objects:
-                    changes[path] = replace(operation, objects=bare_objects)
+                if (cleaned_objects := tuple([clean(value) for value in objects])) != objects:
+                    changes[path] = replace(operation, objects=cleaned_objects)
             case _:
                 pass
-    return {**operations, **changes} if changes else operations
+    return changes
 
 
 def without_url(value: Json) -> Json:
@@ -95,6 +106,21 @@ def without_url(value: Json) -> Json:
             return {"__type": "File", "name": name}
         case dict():
             return {key: without_url(member) for key, member in value.items()}
+        case _:
+            return value
+
+
+def without_signature(value: Json) -> Json:
+    """A value whose files have no signed URLs."""
+    match value:
+        case list():
+            return [without_signature(member) for member in value]
+        case dict():
+            cleaned = {key: without_signature(member) for key, member in value.items()}
+            url = value.get("url")
+            if value.get("__type") == "File" and isinstance(url, str):
+                cleaned["url"] = unsigned(url)
+            return cleaned
         case _:
             return value
 

@@ -59,7 +59,8 @@ async def aggregate_objects(
 
 async def save_object(toolbox: Toolbox, context: RequestContext, request: SaveRequest) -> SaveAnswer:
     """Create (no object id) or update an object."""
-    return await walk_save(SAVES.get(request.class_name, SAVE_STEPS), toolbox, context, request)
+    steps = SAVES.get(request.class_name, SAVE_STEPS)
+    return await walk_save(steps, find_objects, toolbox, context, request)
 
 
 async def delete_object(toolbox: Toolbox, context: RequestContext, request: DeleteRequest) -> JsonObject:

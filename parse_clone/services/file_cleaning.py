@@ -6,17 +6,19 @@ mentioned in a text, by its URL, is not held.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from parse_clone.core.json_types import Json
 from parse_clone.core.private_files import names_in
+from parse_clone.core.query import EVERYTHING, Compare, Condition
 from parse_clone.core.schema import ClassSchema
 from parse_clone.core.system_classes import system_schema
+from parse_clone.core.values import date_value
 from parse_clone.immutable import immutable
 from parse_clone.ports import FileStore
-from parse_clone.services.objects.file_links import LINKS, all_rows
+from parse_clone.services.objects.file_links import LINKS, all_rows, default_names
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import JobCall, JobHandler
 from parse_clone.settings import Settings
@@ -42,12 +44,13 @@ async def clean_files(toolbox: Toolbox, grace: timedelta, *, dry_run: bool = Fal
     files = toolbox.files
     if files is None:
         return Cleaning((), 0)
-    before = toolbox.clock.now() - grace
+    began = toolbox.clock.now()
+    before = began - grace
     candidates = {name async for name, written in files.list_names() if written < before}
     found = len(candidates)
-    for schema in (*toolbox.catalog.classes.values(), system_schema("_GlobalConfig")):
-        if candidates and any(field.type.name in _CAN_HOLD for field in schema.fields.values()):
-            await discard_held(toolbox, schema, candidates)
+    await discard_held(toolbox, candidates, EVERYTHING)
+    # Meanwhile files were given to objects that had been read already, maybe by other servers' clocks.
+    await discard_held(toolbox, candidates, changed_since(began - timedelta(hours=1)))
     orphans = tuple(sorted(candidates))
     if dry_run:
         return Cleaning(orphans, found - len(orphans))
@@ -56,10 +59,28 @@ async def clean_files(toolbox: Toolbox, grace: timedelta, *, dry_run: bool = Fal
     return Cleaning(orphans, found - len(orphans), await files.sweep(before))
 
 
-async def discard_held(toolbox: Toolbox, schema: ClassSchema, candidates: set[str]) -> None:
-    """Take the files that objects of a class hold, at any depth, out of the candidates."""
-    async for row in all_rows(toolbox, schema):
-        candidates.difference_update(names_in(row))
+async def discard_held(toolbox: Toolbox, candidates: set[str], condition: Condition) -> None:
+    """Take the files that objects hold, at any depth, out of the candidates, and what objects have by
+    default."""
+    for schema in list(toolbox.catalog.classes.values()):
+        candidates.difference_update(default_names(schema))
+        await discard_held_by_class(toolbox, schema, candidates, condition)
+    await discard_held_by_class(toolbox, system_schema("_GlobalConfig"), candidates, EVERYTHING)
+
+
+async def discard_held_by_class(
+    toolbox: Toolbox, schema: ClassSchema, candidates: set[str], condition: Condition
+) -> None:
+    """The same for the objects of one class."""
+    fields = [name for name, field in schema.fields.items() if field.type.name in _CAN_HOLD]
+    if candidates and fields:
+        async for row in all_rows(toolbox, schema, condition, fields):
+            candidates.difference_update(names_in(row))
+
+
+def changed_since(moment: datetime) -> Condition:
+    """Name the objects that were written since then."""
+    return Compare("updatedAt", ">=", date_value(moment))
 
 
 async def delete_orphan(toolbox: Toolbox, files: FileStore, name: str) -> None:

@@ -28,6 +28,7 @@ from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.query import Page, object_id_is
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
 from parse_clone.ports import FileStore, StoredFile
+from parse_clone.services.classes import find_objects
 from parse_clone.services.objects.auditing import audit
 from parse_clone.services.objects.file_links import REFUSED, Access, find_access
 from parse_clone.services.objects.present import file_url, signing_key
@@ -136,17 +137,16 @@ async def store(toolbox: Toolbox, context: RequestContext, upload: Upload, event
             metadata if isinstance(metadata, dict) else {},
             {str(key): str(value) for key, value in tags.items()} if isinstance(tags, dict) else {},
         )
-        url = await files.location(name) or file_url(toolbox, context, name)
     except OSError as failure:
         log.error("a file could not be stored", name=name, exc_info=failure)
         raise ParseError(ErrorCode.FILE_SAVE_ERROR, f"Could not store file: {name}.") from failure
-    return {"url": url, "name": name}
+    return {"url": file_url(toolbox, context, name), "name": name}
 
 
 async def check_replacement(toolbox: Toolbox, context: RequestContext, name: str) -> None:
     """Where names are kept as they are, a private file is replaced by nobody but the master key."""
     if toolbox.settings.preserve_file_name and not context.auth.is_master:
-        access = await find_access(toolbox, context, name)
+        access = await find_access(find_objects, toolbox, context, name)
         if access.is_private:
             raise permission_denied(f"The file {name} belongs to an object.", ErrorCode.FILE_SAVE_ERROR)
 
@@ -215,8 +215,7 @@ async def delete_file(toolbox: Toolbox, context: RequestContext, name: str) -> N
         raise permission_denied("read-only masterKey isn't allowed to delete a file.")
     files = store_of(toolbox)
     try:
-        url = await files.location(name) if is_stored_name(name) else None
-        file: JsonObject = {"name": name, "url": url or file_url(toolbox, context, name)}
+        file = file_of(toolbox, context, name)
         before = FileEvent(TriggerKind.BEFORE_DELETE, FILE, context, file=file)
         await run_trigger(toolbox, before)
         if not (is_stored_name(name) and await files.delete(name)):
@@ -254,24 +253,25 @@ class HookRefused(Exception):
 
 
 async def open_file(
-    toolbox: Toolbox, context: RequestContext, name: str, wanted_range: str | None
+    toolbox: Toolbox, context: RequestContext, name: str, wanted_range: str | None, if_range: str | None
 ) -> Download | None:
-    """Open a file for reading; None if there is none, or none for this caller."""
+    """Open a file for reading; None if there is none, or none for this caller. With `if_range`, the tag of
+    the state that the client has a part of, a file in another state is sent whole."""
     check_download(toolbox, context)
     name = await run_before_find(toolbox, context, name)
     found = await stat(toolbox, name)
-    access = REFUSED if found is None else await find_access(toolbox, context, name)
+    access = REFUSED if found is None else await find_access(find_objects, toolbox, context, name)
     if found is None or not access.is_granted:
         return None
-    part = read_range(wanted_range, found.size)
+    part = read_range(wanted_range, found.size) if if_range in (None, entity_tag(found)) else None
     await audit_download(toolbox, context, name, access)
+    headers = protective_headers(name) | (PRIVATE if access.is_private else {})
     if toolbox.triggers.has(FILE, TriggerKind.AFTER_FIND):
-        download = await run_after_find(toolbox, context, name, found, part)
-    else:
-        download = await plain_download(toolbox, name, found, part)
-    if access.is_private:
-        download = replace(download, headers={**download.headers, **PRIVATE})
-    return await begun(download)
+        download = await run_after_find(toolbox, context, name, found, part, headers)
+        return await begun(download)
+    location = await store_of(toolbox).location(name, {"Content-Type": served_type(name), **headers})
+    download = plain_download(toolbox, name, found, part, headers)
+    return replace(download, location=location) if location else await begun(download)
 
 
 async def begun(download: Download) -> Download | None:
@@ -287,6 +287,9 @@ async def begun(download: Download) -> Download | None:
 PRIVATE = {"Cache-Control": "private, no-cache", "Referrer-Policy": "no-referrer"}
 """A private file is asked for again each time, and its URL is told to nobody."""
 
+LASTING = frozenset({"x-content-type-options", *map(str.lower, PRIVATE)})
+"""Headers that no hook takes away."""
+
 
 def check_download(toolbox: Toolbox, context: RequestContext) -> None:
     """Refuse the kind of caller that may not read files at all."""
@@ -295,19 +298,19 @@ def check_download(toolbox: Toolbox, context: RequestContext) -> None:
         check_caller(context.auth, options, ErrorCode.OPERATION_FORBIDDEN, "download")
 
 
-async def plain_download(toolbox: Toolbox, name: str, found: StoredFile, part: ByteRange | None) -> Download:
+def plain_download(
+    toolbox: Toolbox, name: str, found: StoredFile, part: ByteRange | None, headers: Mapping[str, str]
+) -> Download:
     """Send a file as it is stored."""
     start, end = (0, found.size) if part is None else (part.start, part.end)
-    files = store_of(toolbox)
     return Download(
         name=name,
         size=found.size,
-        content=files.read(name, start, end),
+        content=store_of(toolbox).read(name, start, end),
         content_type=served_type(name),
         part=part,
-        etag=entity_tag(name, found),
-        headers=protective_headers(name),
-        location=await files.location(name),
+        etag=entity_tag(found),
+        headers=headers,
     )
 
 
@@ -355,18 +358,24 @@ async def stat(toolbox: Toolbox, name: str) -> StoredFile | None:
         return None
 
 
-def entity_tag(name: str, found: StoredFile) -> str:
+def entity_tag(found: StoredFile) -> str:
     """Name the state of a file."""
     return f'"{found.size:x}-{int(found.modified.timestamp() * 1000):x}"'
 
 
 def protective_headers(name: str) -> dict[str, str]:
     """What keeps a browser from running a file with the rights of the site."""
-    headers = {"X-Content-Type-Options": "nosniff"}
-    if is_active(served_type(name)):
-        headers["Content-Disposition"] = disposition(name)
-        headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    return headers
+    return {"X-Content-Type-Options": "nosniff", **active_headers(name)}
+
+
+def active_headers(name: str) -> dict[str, str]:
+    """What is said besides of what a browser would run."""
+    if not is_active(served_type(name)):
+        return {}
+    return {
+        "Content-Disposition": disposition(name),
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+    }
 
 
 def disposition(name: str) -> str:
@@ -395,7 +404,12 @@ def file_of(toolbox: Toolbox, context: RequestContext, name: str) -> JsonObject:
 
 
 async def run_after_find(
-    toolbox: Toolbox, context: RequestContext, name: str, found: StoredFile, part: ByteRange | None
+    toolbox: Toolbox,
+    context: RequestContext,
+    name: str,
+    found: StoredFile,
+    part: ByteRange | None,
+    headers: Mapping[str, str],
 ) -> Download:
     """Let cloud code see what is sent: other bytes (of a whole file), other headers, or to be kept. A file
     larger than a request may be is not brought into memory."""
@@ -409,11 +423,13 @@ async def run_after_find(
         context,
         file=file_of(toolbox, context, name),
         content=content,
-        response_headers=protective_headers(name),
+        response_headers={**headers},
     )
     await run_find_hook(toolbox, event)
     shown = str(event.file.get("name"))
-    headers = {**event.response_headers, "X-Content-Type-Options": "nosniff"}
+    chosen = {key: value for key, value in event.response_headers.items() if key.lower() not in LASTING}
+    kept = {key: value for key, value in headers.items() if key.lower() in LASTING}
+    headers = {**({} if shown == name else active_headers(shown)), **chosen, **kept}
     if event.force_download:
         headers["Content-Disposition"] = disposition(shown)
     start, end = (0, found.size) if part is None else (part.start, part.end)
@@ -428,13 +444,16 @@ async def run_after_find(
     )
 
 
-async def read_metadata(toolbox: Toolbox, context: RequestContext, name: str) -> JsonObject:
-    """Answer the metadata of a file; of none, nothing."""
+async def read_metadata(
+    toolbox: Toolbox, context: RequestContext, name: str
+) -> tuple[JsonObject, Mapping[str, str]]:
+    """Answer the metadata of a file, of none nothing; and the headers that go with it."""
     check_download(toolbox, context)
     name = await run_before_find(toolbox, context, name)
     found = await stat(toolbox, name)
-    if found is None or not (await find_access(toolbox, context, name)).is_granted:
-        return {}
+    access = REFUSED if found is None else await find_access(find_objects, toolbox, context, name)
+    if found is None or not access.is_granted:
+        return {}, {}
     event = FileEvent(
         TriggerKind.AFTER_FIND,
         FILE,
@@ -442,4 +461,4 @@ async def read_metadata(toolbox: Toolbox, context: RequestContext, name: str) ->
         file={**file_of(toolbox, context, name), "metadata": found.metadata},
     )
     await run_find_hook(toolbox, event)
-    return {"metadata": found.metadata}
+    return {"metadata": found.metadata}, PRIVATE if access.is_private else {}

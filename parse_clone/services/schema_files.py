@@ -29,6 +29,7 @@ from parse_clone.core.schema import (
 from parse_clone.core.schema_json import check_one_geo_point, encode_field
 from parse_clone.core.system_classes import DEFAULT_FIELDS, INTERNAL_FIELDS, with_system_fields
 from parse_clone.errors import ParseError
+from parse_clone.services.objects.file_links import prepare_links
 from parse_clone.services.schema_definitions import (
     ClassDefinition,
     IndexDefinition,
@@ -250,6 +251,7 @@ async def apply_import(
 ) -> None:
     """Make the changes of a plan, all of them or none, telling each one before it is made."""
     await toolbox.catalog.apply(toolbox.storage, *plan.changes, progress=progress)
+    await prepare_links(toolbox)
 
 
 async def export_schemas(toolbox: Toolbox, names: Sequence[str] = ()) -> JsonObject:

@@ -13,6 +13,7 @@ from parse_clone.core.schema_json import encode_schema, plan_create, plan_schema
 from parse_clone.core.system_classes import VOLATILE_CLASSES
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
 from parse_clone.services.objects.auditing import audit
+from parse_clone.services.objects.file_links import prepare_links
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import AuditEvent
 
@@ -52,6 +53,7 @@ async def create_schema(
     await toolbox.catalog.load()
     changes = plan_create(body, class_name, toolbox.catalog.classes, **planning_rules(toolbox))
     await toolbox.catalog.apply(toolbox.storage, *changes)
+    await prepare_links(toolbox)
     return encode_schema(await require_class(toolbox, name))
 
 
@@ -64,6 +66,7 @@ async def update_schema(
     schema = await require_class(toolbox, class_name)
     changes = plan_schema_update(schema, body, **planning_rules(toolbox))
     await toolbox.catalog.apply(toolbox.storage, *changes)
+    await prepare_links(toolbox)
     return encode_schema(await require_class(toolbox, class_name))
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import boto3
 import httpx
 import pytest
+from bson import ObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
+from pymongo import AsyncMongoClient
 
 from parse_clone.adapters.files.encrypted import EncryptedFiles
 from parse_clone.adapters.files.gridfs import GridFsFiles
@@ -320,10 +324,73 @@ async def test_an_upload_in_parts_that_fails_leaves_nothing(s3_url: str) -> None
 async def test_a_presigned_url_leads_to_the_bucket(s3_url: str) -> None:
     files = open_bucket(s3_url, presigned_seconds=60)
     await write(files, "labs/a b.txt", b"content")
-    url = await files.location("labs/a b.txt")
+    headers = {
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Disposition": "attachment;filename=a.txt",
+        "Cache-Control": "private, no-cache",
+        "X-Content-Type-Options": "nosniff",
+    }
+    url = await files.location("labs/a b.txt", headers)
     assert url is not None
+    query = parse_qs(urlsplit(url).query)
+    assert int(query["Expires"][0]) <= time.time() + 61
+    wishes = {
+        name.removeprefix("response-"): value[0] for name, value in query.items() if "response-" in name
+    }
+    del headers["X-Content-Type-Options"]
+    assert wishes == {name.lower(): value for name, value in headers.items()}
     async with httpx.AsyncClient() as client:
         assert (await client.get(url)).content == b"content"
+    await files.close()
+
+
+# --- A directory -----------------------------------------------------------------------------------------
+
+
+async def test_nobody_else_reads_the_directory(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path / "files")
+    await files.write("labs/2026/a.txt", stream(b"x"), "text/plain", {"n": 1}, {})
+    modes = {path.stat().st_mode & 0o077 for path in (tmp_path / "files").rglob("*")}
+    assert modes == {0}
+
+
+async def test_what_was_left_behind_is_swept(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    for name in ("labs/a.txt", "b.txt"):
+        await files.write(name, stream(b"x"), "text/plain", {"n": 1}, {})
+    (tmp_path / ".incoming" / "interrupted").write_bytes(b"half")
+    (tmp_path / "b.txt").unlink()
+    assert await files.sweep(datetime.now(UTC) - timedelta(hours=1)) == 0
+    assert await files.sweep(datetime.now(UTC) + timedelta(hours=1)) == 2
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"labs/a.txt", ".metadata/labs/a.txt.json"}
+
+
+async def test_a_folder_and_a_file_of_one_name_are_a_failure_of_the_system(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    await write(files, "labs", b"x")
+    with pytest.raises(OSError):
+        await write(files, "labs/a.txt", b"x")
+    assert await files.stat("labs/a.txt") is None
+    assert await read(files, "labs") == b"x"
+    assert [path.name for path in (tmp_path / ".incoming").glob("[!.]*")] == []
+
+
+# --- GridFS ----------------------------------------------------------------------------------------------
+
+
+async def test_chunks_without_a_file_are_swept(mongo_uri: str) -> None:
+    uri = f"{mongo_uri}/files_{uuid4().hex}"
+    files = GridFsFiles(uri)
+    await write(files, "a.bin", LONG)
+    client: AsyncMongoClient[Any] = AsyncMongoClient(uri)
+    chunks = client.get_default_database()["fs.chunks"]
+    await chunks.insert_one({"files_id": ObjectId(), "n": 0, "data": b"half"})
+    assert await files.sweep(datetime.now(UTC) - timedelta(hours=1)) == 0
+    assert await files.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1
+    assert await chunks.count_documents({}) == 4
+    assert await read(files, "a.bin") == LONG
+    await client.close()
     await files.close()
 
 

@@ -266,6 +266,14 @@ def test_ranges(files: Files, header: str, status: int, content: bytes, content_
     assert answer.headers.get("content-range") == content_range
 
 
+def test_a_part_is_sent_only_of_the_state_that_a_client_has(files: Files) -> None:
+    url = files.stored("digits.txt", b"0123456789")["url"]
+    tag = files.get(url).headers["etag"]
+    for if_range, status in ((tag, 206), ('"another"', 200), ("Wed, 01 Jul 2026 00:00:00 GMT", 200)):
+        answer = files.get(url, Range="bytes=0-2", **{"If-Range": if_range})
+        assert (answer.status_code, len(answer.content)) == (status, 3 if status == 206 else 10)
+
+
 def test_headers_of_a_download(files: Files) -> None:
     url = files.stored("a.txt", b"0123456789", Content_Type="text/html")["url"]
     answer = files.get(url)

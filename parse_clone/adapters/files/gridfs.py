@@ -143,7 +143,7 @@ class GridFsFiles:
                     last = row["filename"]
                     yield str(last), row["uploadDate"]
 
-    async def location(self, name: str) -> str | None:
+    async def location(self, name: str, headers: Mapping[str, str]) -> str | None:
         """The database serves nobody but servers."""
         return None
 

@@ -67,7 +67,7 @@ class LocalFiles:
 
     def _open_incoming(self) -> BinaryIO:
         folder = self._root / INCOMING
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_folder(folder)
         return open(folder / secrets.token_hex(16), "xb", opener=_open_privately)
 
     def _keep(
@@ -90,7 +90,7 @@ class LocalFiles:
     def _alone(self) -> Iterator[None]:
         """Keep deletes and renewals from crossing, in every process: what is deleted does not come back."""
         folder = self._root / INCOMING
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_folder(folder)
         with open(folder / ".lock", "ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -168,7 +168,7 @@ class LocalFiles:
                     modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
                     yield path.relative_to(self._root).as_posix(), modified
 
-    async def location(self, name: str) -> str | None:
+    async def location(self, name: str, headers: Mapping[str, str]) -> str | None:
         """Nobody but the server serves the directory."""
         return None
 
@@ -178,12 +178,19 @@ class LocalFiles:
 
     def _sweep(self, before: float) -> int:
         swept = 0
-        for path in (self._root / INCOMING).glob("[!.]*"):
+        for path in (*(self._root / INCOMING).glob("[!.]*"), *self._lonely_notes()):
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < before:
                     path.unlink()
                     swept += 1
         return swept
+
+    def _lonely_notes(self) -> Iterator[Path]:
+        """Metadata that were kept for a file that never came."""
+        folder = self._root / METADATA
+        for path in folder.rglob("*.json"):
+            if not (self._root / path.relative_to(folder)).with_suffix("").exists():
+                yield path
 
     async def close(self) -> None:
         """Forget a directory that was only for this process."""
@@ -228,9 +235,17 @@ def _forget(file: BinaryIO) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(target.parent)
     source.replace(target)
     _sync_folder(target.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder that is still there after a loss of power."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -98,7 +98,7 @@ class ParseServerEncryption:
         """Every stored name with the time of its last write."""
         return self._below.list_names()
 
-    async def location(self, name: str) -> str | None:
+    async def location(self, name: str, headers: Mapping[str, str]) -> str | None:
         """Nobody but the server can read the files."""
         return None
 

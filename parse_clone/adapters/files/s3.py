@@ -25,6 +25,13 @@ from parse_clone.ports import StoredFile
 PART = 5 * 1024 * 1024
 """S3 takes no smaller part but the last."""
 
+OVERRIDES = {
+    "Content-Type": "ResponseContentType",
+    "Content-Disposition": "ResponseContentDisposition",
+    "Cache-Control": "ResponseCacheControl",
+}
+"""The headers of an answer of the bucket that a presigned URL decides."""
+
 CHUNK = 256 * 1024
 THREADS = 16
 
@@ -178,12 +185,13 @@ class S3Files:
             for found in page.get("Contents", ()):
                 yield found["Key"].removeprefix(self._prefix), found["LastModified"]
 
-    async def location(self, name: str) -> str | None:
+    async def location(self, name: str, headers: Mapping[str, str]) -> str | None:
         """A URL that leads to the bucket for a while, where the options want that."""
         if not self._presigned_seconds:
             return None
+        wishes = {OVERRIDES[header]: value for header, value in headers.items() if header in OVERRIDES}
         return self._client.generate_presigned_url(
-            "get_object", Params=self._place(name), ExpiresIn=self._presigned_seconds
+            "get_object", Params={**self._place(name), **wishes}, ExpiresIn=self._presigned_seconds
         )
 
     async def close(self) -> None:

@@ -62,9 +62,10 @@ def event_of_deletion(context: RequestContext, deletion: Deletion) -> AuditEvent
 
 
 async def audit_found(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
-    """Tell of the rows that a caller is about to read: once for all of them. What a subquery finds is not
-    read by anybody."""
-    if find.schema.name not in toolbox.triggers.auditors or find.request.purpose == "subquery":
+    """Tell of the rows that a caller is about to read: once for all of them. What subqueries and the search
+    for a file's holder find is not read by anybody."""
+    unread = find.request.purpose in ("subquery", "holder")
+    if unread or find.schema.name not in toolbox.triggers.auditors:
         return find
     ids = ids_found(find)
     if ids or find.count is not None:

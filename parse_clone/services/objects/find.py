@@ -120,9 +120,13 @@ def named_id(parameters: FindParameters) -> str | None:
     return object_id if len(parameters.where) == 1 and isinstance(object_id, str) else None
 
 
+BY_IDS = ("include", "holder")
+"""Purposes of queries that get objects by their ids."""
+
+
 def included_ids(find: Find) -> tuple[str, ...] | None:
     """The object ids of an include that no hook has changed: they are the server's own, and may be many."""
-    if find.request.purpose != "include":
+    if find.request.purpose not in BY_IDS:
         return None
     match find.parameters:
         case FindParameters(where={"objectId": {"$in": list(ids)}, **others}, order="") if not others:
@@ -132,7 +136,7 @@ def included_ids(find: Find) -> tuple[str, ...] | None:
 
 def is_one_object(request: FindRequest, parameters: FindParameters) -> bool:
     """Does this get one object by its id? So does an include of a single object."""
-    return request.is_get or (request.purpose == "include" and named_id(parameters) is not None)
+    return request.is_get or (request.purpose in BY_IDS and named_id(parameters) is not None)
 
 
 # --- Steps -----------------------------------------------------------------------------------------------
@@ -225,7 +229,7 @@ async def fetch(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
 
 def class_operation(find: Find) -> ClassOperation:
     """Which class permission the query needs: one object by its id is a `get`, and so are includes."""
-    is_get = find.request.is_get or find.request.purpose == "include" or named_id(find.parameters) is not None
+    is_get = find.request.is_get or find.request.purpose in BY_IDS or named_id(find.parameters) is not None
     return "get" if is_get else "find"
 
 

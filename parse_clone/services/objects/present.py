@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from parse_clone.core.context import Auth, RequestContext
+from parse_clone.core.context import RequestContext
 from parse_clone.core.file_names import historic_url, url_path
 from parse_clone.core.file_signatures import MASTER_PRINCIPAL, PARAMETER, Grant, derive_key, expiry, sign
 from parse_clone.core.json_types import Json, JsonObject
@@ -32,11 +32,11 @@ class Presenter:
         """What the visible form depends on besides the row: callers of equal sight see the same."""
         schema, context = self._schema, self._context
         base_url = context.base_url if schema.holding_fields else ""
-        return self.view, base_url, principal_of(context.auth) if self._signs else ""
+        return self.view, base_url, principal_of(context) if self._signs else ""
 
     @property
     def _signs(self) -> bool:
-        return bool(self._schema.private_fields) and self._toolbox.settings.private_files
+        return signs(self._toolbox, self._schema)
 
     @property
     def shows_stored_form(self) -> bool:
@@ -54,33 +54,7 @@ class Presenter:
         shown = visible(row, self.view)
         if shown is row or schema.relations or schema.holding_fields:
             shown = {**shown, **relation_fields(schema)}
-        for name in schema.file_fields:
-            if name in shown:
-                shown[name] = with_url(self._toolbox, self._context, shown[name])
-        if self._signs:
-            self._sign(shown)
-        return shown
-
-    def _sign(self, shown: JsonObject) -> None:
-        """Give the private files of an object URLs that are good for this caller, for a while."""
-        settings, now = self._toolbox.settings, self._toolbox.clock.now().timestamp()
-        grant = Grant(principal_of(self._context.auth), expiry(now, settings.file_url_lifetime))
-        for name in self._schema.private_fields:
-            if name in shown:
-                shown[name] = self._with_signed_urls(shown[name], grant)
-
-    def _with_signed_urls(self, value: Json, grant: Grant) -> Json:
-        match value:
-            case {"__type": "File", "name": str(name)}:
-                proof = sign(grant, name, signing_key(self._toolbox.settings))
-                url = file_url(self._toolbox, self._context, name)
-                return {"__type": "File", "name": name, "url": f"{url}?{PARAMETER}={proof}"}
-            case list():
-                return [self._with_signed_urls(member, grant) for member in value]
-            case dict():
-                return {key: self._with_signed_urls(member, grant) for key, member in value.items()}
-            case _:
-                return value
+        return with_urls(self._toolbox, self._context, schema, shown)
 
 
 def present(toolbox: Toolbox, context: RequestContext, schema: ClassSchema, row: JsonObject) -> JsonObject:
@@ -91,6 +65,41 @@ def present(toolbox: Toolbox, context: RequestContext, schema: ClassSchema, row:
 def relation_fields(schema: ClassSchema) -> JsonObject:
     """What an object shows of its relations: their class. The links are found by queries."""
     return {name: relation(target) for name, target in schema.relations.items()}
+
+
+# --- URLs of files ---------------------------------------------------------------------------------------
+
+
+def with_urls(
+    toolbox: Toolbox, context: RequestContext, schema: ClassSchema, shown: JsonObject
+) -> JsonObject:
+    """Complete the files of an object, or of a part of it, by URLs; those of private ones are good for this
+    caller, for a while."""
+    found: JsonObject = {
+        name: with_url(toolbox, context, shown[name]) for name in schema.file_fields if name in shown
+    }
+    if signs(toolbox, schema):
+        settings, now = toolbox.settings, toolbox.clock.now().timestamp()
+        grant = Grant(principal_of(context), expiry(now, settings.file_url_lifetime))
+        for name in schema.private_fields:
+            if name in shown:
+                found[name] = with_signed_urls(toolbox, context, shown[name], grant)
+    return {**shown, **found} if found else shown
+
+
+def with_signed_urls(toolbox: Toolbox, context: RequestContext, value: Json, grant: Grant) -> Json:
+    """Sign the URLs of all files in a value."""
+    match value:
+        case {"__type": "File", "name": str(name)}:
+            proof = sign(grant, name, signing_key(toolbox.settings))
+            url = file_url(toolbox, context, name)
+            return {"__type": "File", "name": name, "url": f"{url}?{PARAMETER}={proof}"}
+        case list():
+            return [with_signed_urls(toolbox, context, member, grant) for member in value]
+        case dict():
+            return {key: with_signed_urls(toolbox, context, member, grant) for key, member in value.items()}
+        case _:
+            return value
 
 
 def with_url(toolbox: Toolbox, context: RequestContext, value: Json) -> Json:
@@ -111,8 +120,15 @@ def file_url(toolbox: Toolbox, context: RequestContext, name: str) -> str:
 # --- Signatures ------------------------------------------------------------------------------------------
 
 
-def principal_of(auth: Auth) -> str:
-    """The name under which a caller is given signed URLs."""
+def signs(toolbox: Toolbox, schema: ClassSchema) -> bool:
+    """Has the class private files?"""
+    return bool(schema.private_fields) and toolbox.settings.private_files
+
+
+def principal_of(context: RequestContext) -> str:
+    """The name under which a caller is given signed URLs. What cloud code reads with master rights is still
+    meant for the one who made it act."""
+    auth = context.on_behalf_of or context.auth
     return MASTER_PRINCIPAL if auth.is_privileged else auth.user_id or "*"
 
 

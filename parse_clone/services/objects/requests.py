@@ -13,14 +13,15 @@ from parse_clone.immutable import immutable
 class FindRequest:
     """A query in wire form. `parameters` holds `where`, `limit`, `order`, ... as the client sent them, values
     already JSON-decoded where they came as text. With `object_id` it is a get of one object. `purpose` tells
-    a caller's own query from those that answering it needs: they have no default limit. `depth` counts the
+    a caller's own query from those that answering it needs: they have no default limit; includes and holders
+    of files are objects that are got by their ids. `depth` counts the
     subqueries around this one. A caller that can pass rows on as text says so with `accepts_encoded`."""
 
     class_name: str
     parameters: JsonObject = field(default_factory=dict)
     object_id: str | None = None
     max_limit: int | None = None  # the door's cap (server option maxLimit); None: none
-    purpose: Literal["client", "subquery", "include"] = "client"
+    purpose: Literal["client", "subquery", "include", "holder"] = "client"
     depth: int = 0
     accepts_encoded: bool = False
 

@@ -31,6 +31,7 @@ from parse_clone.core.operations import (
     relation_changes,
 )
 from parse_clone.core.permissions import authorize, check_class_access, default_acl, row_condition
+from parse_clone.core.private_files import without_signatures
 from parse_clone.core.query import In, Page, all_of, object_id_is
 from parse_clone.core.schema import ClassSchema, Field, apply_defaults, check_types
 from parse_clone.core.system_classes import (
@@ -43,9 +44,10 @@ from parse_clone.core.values import check_file_domains, encode_date
 from parse_clone.errors import ErrorCode, ParseError, object_not_found, permission_denied
 from parse_clone.services.changes import ObjectChange
 from parse_clone.services.objects.auditing import audited, event_of_save
-from parse_clone.services.objects.file_links import link_files
+from parse_clone.services.objects.file_links import brings_files, forget_links, link_files
+from parse_clone.services.objects.present import with_urls
 from parse_clone.services.objects.requests import SaveAnswer, SaveRequest
-from parse_clone.services.objects.steps import Save, SaveStep, changed
+from parse_clone.services.objects.steps import Finder, Save, SaveStep, changed
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import SaveEvent, TriggerKind, run_trigger
 
@@ -55,18 +57,23 @@ ONE = Page(limit=1)
 
 
 async def walk_save(
-    steps: Sequence[SaveStep], toolbox: Toolbox, context: RequestContext, request: SaveRequest
+    steps: Sequence[SaveStep], run: Finder, toolbox: Toolbox, context: RequestContext, request: SaveRequest
 ) -> SaveAnswer:
     """Walk a save through its steps; a step that sets an answer ends the walk."""
-    save = await start_save(toolbox, context, request)
-    for step in steps:
-        save = await step(toolbox, context, save)
-        if save.answer is not None:
-            return save.answer
-    return answer_save(save)
+    save = await start_save(run, toolbox, context, request)
+    try:
+        for step in steps:
+            save = await step(toolbox, context, save)
+            if save.answer is not None:
+                break
+    except ParseError:
+        await forget_links(toolbox, save)
+        raise
+    answer = save.answer or answer_save(save)
+    return replace(answer, body=with_urls(toolbox, context, save.schema, answer.body))
 
 
-async def start_save(toolbox: Toolbox, context: RequestContext, request: SaveRequest) -> Save:
+async def start_save(run: Finder, toolbox: Toolbox, context: RequestContext, request: SaveRequest) -> Save:
     """Decode a request: may this caller write the class at all, and what does he ask for?"""
     is_create = request.object_id is None
     check_class_access(request.class_name, "create" if is_create else "update", context.auth)
@@ -84,6 +91,7 @@ async def start_save(toolbox: Toolbox, context: RequestContext, request: SaveReq
         operations=sent,
         now=encode_date(toolbox.clock.now()),
         schema=schema or new_schema(request.class_name),
+        run=run,
         is_new_class=schema is None,
         where=all_of(*(In(name, (value,)) for name, value in request.expected.items())),
         only_if_unchanged=bool(request.expected),
@@ -99,7 +107,8 @@ def decode_body(toolbox: Toolbox, request: SaveRequest) -> tuple[str | None, dic
     toolbox.keywords.check(request.body)
     check_file_domains(request.body, toolbox.settings.file_upload.allowed_file_url_domains)
     body, object_id = take_object_id(toolbox, request)
-    return object_id, decode_operations(body, creating=request.object_id is None)
+    operations = decode_operations(body, creating=request.object_id is None)
+    return object_id, without_signatures(operations) if toolbox.settings.private_files else operations
 
 
 def take_object_id(toolbox: Toolbox, request: SaveRequest) -> tuple[JsonObject, str | None]:
@@ -182,10 +191,12 @@ async def load_original(toolbox: Toolbox, context: RequestContext, save: Save) -
 
 
 def is_original_needed(toolbox: Toolbox, save: Save) -> bool:
-    """Will a hook or a listener look at the state before the write?"""
-    return toolbox.triggers.has(
-        save.class_name, TriggerKind.BEFORE_SAVE, TriggerKind.AFTER_SAVE
-    ) or toolbox.changes.wants(save.class_name)
+    """Will somebody look at the state before the write? Files are given only to what may be written."""
+    return (
+        toolbox.triggers.has(save.class_name, TriggerKind.BEFORE_SAVE, TriggerKind.AFTER_SAVE)
+        or toolbox.changes.wants(save.class_name)
+        or brings_files(toolbox, save)
+    )
 
 
 async def fetch_one(toolbox: Toolbox, schema: ClassSchema, object_id: str | None) -> JsonObject | None:

@@ -48,7 +48,8 @@ class Find:
 
 @immutable(slots=False)
 class Save:
-    """A save on its way. System classes with more to remember derive from it.
+    """A save on its way. System classes with more to remember derive from it. `run` answers queries that it
+    needs.
 
     `sent` is what the client asked for and never changes; `operations` is what will be written. `where` is
     the row condition of the write; `only_if_unchanged`: it also pins the state that a hook relied on.
@@ -63,6 +64,7 @@ class Save:
     operations: Mapping[str, Operation]
     now: str
     schema: ClassSchema
+    run: Finder
     is_new_class: bool = False
     where: Condition = EVERYTHING
     only_if_unchanged: bool = False

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parse_clone.core.file_signatures import Grant, derive_key, expiry, read_grant, sign
+from parse_clone.core.file_signatures import Grant, derive_key, expiry, read_grant, sign, unsigned
 
 KEY = derive_key("a secret")
 GRANT = Grant("u1", 2_000)
@@ -34,6 +34,20 @@ def test_a_grant_is_read_until_it_ends() -> None:
 )
 def test_what_is_no_grant(text: str, name: str, key: bytes) -> None:
     assert read_grant(text, name, key, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        (f"?access={sign(GRANT, 'a.txt', KEY)}", ""),
+        (f"?a=1&access={sign(GRANT, 'a.txt', KEY)}&b=2", "?a=1&b=2"),
+        ("?access=granted&a=1", "?access=granted&a=1"),
+        ("?a=1", "?a=1"),
+        ("", ""),
+    ],
+)
+def test_a_url_without_its_grant(query: str, left: str) -> None:
+    assert unsigned(f"https://example.org/a.txt{query}") == f"https://example.org/a.txt{left}"
 
 
 @given(st.integers(0, 200), st.integers(1, 255))

@@ -9,16 +9,25 @@ from parse_clone.core.operations import (
     Add,
     AddUnique,
     Delete,
+    Increment,
     Operation,
     Remove,
     Set,
     SetOnInsert,
 )
-from parse_clone.core.private_files import Holder, holds, names_in, names_set, without_urls
+from parse_clone.core.private_files import (
+    Holder,
+    holds,
+    names_in,
+    names_set,
+    without_signatures,
+    without_urls,
+)
 from parse_clone.core.schema import ClassSchema, Field, FieldType
 
 A: Json = {"__type": "File", "name": "a.txt", "url": "https://example.org/a.txt?access=x"}
 BARE: Json = {"__type": "File", "name": "a.txt"}
+RANDOM = "0123456789abcdef0123456789abcdef_b.txt"
 REPORT = ClassSchema(
     "Report",
     {
@@ -27,6 +36,7 @@ REPORT = ClassSchema(
         "files": Field(FieldType("Array"), {"private": True}),
         "notes": Field(FieldType("Array")),
         "title": Field(FieldType("String"), {"private": True}),
+        "last": Field(FieldType("File"), {"private": True}),
     },
 )
 
@@ -38,8 +48,8 @@ def test_holders_are_texts() -> None:
 
 
 def test_fields_that_hold_files() -> None:
-    assert REPORT.private_fields == ("scan", "files")
-    assert REPORT.holding_fields == ("photo", "scan", "files")
+    assert REPORT.private_fields == ("scan", "files", "last")
+    assert set(REPORT.holding_fields) == {"photo", "scan", "files", "last"}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +57,10 @@ def test_fields_that_hold_files() -> None:
     [
         (A, {"a.txt"}),
         ([A, {"deep": [A, {"__type": "File", "name": "b.txt"}]}], {"a.txt", "b.txt"}),
+        (
+            {"__type": "File", "name": "a.txt", "more": [{"__type": "File", "name": "b.txt"}]},
+            {"a.txt", "b.txt"},
+        ),
         ({"__type": "File", "name": 5}, set()),
         ({"name": "a.txt"}, set()),
         ("a.txt", set()),
@@ -66,7 +80,9 @@ def test_names_in_values(value: Json, names: set[str]) -> None:
         ("files", Add((A, "x")), {"files": {"a.txt"}}),
         ("files", AddUnique((A,)), {"files": {"a.txt"}}),
         ("files.0", Set(A), {"files": {"a.txt"}}),
-        ("files.0.name", Set("b.txt"), {"files": {"b.txt"}}),
+        ("files.0.name", Set(f"labs/{RANDOM}"), {"files": {f"labs/{RANDOM}"}}),
+        ("files.0.name", Set("b.txt"), {}),
+        ("files.0.note", Set(RANDOM), {}),
         ("files", Remove((A,)), {}),
         ("files", Set([]), {}),
         ("scan", Delete(), {}),
@@ -82,14 +98,35 @@ def test_urls_of_private_files_are_not_stored() -> None:
     write: dict[str, Operation] = {
         "scan": Set(A),
         "files": Add((A, 1, [A], {"deep": A})),
+        "last": SetOnInsert(A),
         "notes": Set([A]),
     }
     assert without_urls(REPORT, write) == {
         "scan": Set(BARE),
         "files": Add((BARE, 1, [BARE], {"deep": BARE})),
+        "last": SetOnInsert(BARE),
         "notes": Set([A]),
     }
     bare: dict[str, Operation] = {"scan": Set(BARE), "files": Remove((BARE,)), "title": Delete()}
     assert without_urls(REPORT, bare) is bare
     dropped: dict[str, Operation] = {"scan": Delete()}
     assert without_urls(REPORT, dropped) is dropped
+
+
+SIGNED = {**A, "url": f"https://example.org/a.txt?access=x.{'y' * 43}"}  # type: ignore[dict-item]
+UNSIGNED = {**A, "url": "https://example.org/a.txt"}  # type: ignore[dict-item]
+
+
+def test_signatures_are_not_stored_anywhere() -> None:
+    write: dict[str, Operation] = {
+        "notes": Set([SIGNED, {"deep": SIGNED}]),
+        "more": Add((SIGNED, 1)),
+        "title": Set("access="),
+        "count": Increment(1),
+    }
+    assert without_signatures(write) == {
+        "notes": Set([UNSIGNED, {"deep": UNSIGNED}]),
+        "more": Add((UNSIGNED, 1)),
+        "title": Set("access="),
+        "count": Increment(1),
+    }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -13,12 +15,15 @@ from parse_clone.app import opened_toolbox
 from parse_clone.cli import cli
 from parse_clone.core.context import MASTER, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
-from parse_clone.core.schema import Field, FieldType, SetFieldOptions
+from parse_clone.core.query import EVERYTHING, Condition, Page
+from parse_clone.core.schema import ClassSchema, Field, FieldType, SetFieldOptions
+from parse_clone.ports import Storage
 from parse_clone.services.classes import save_object
 from parse_clone.services.file_cleaning import JOB, clean_files, cleaning_job
 from parse_clone.services.global_config import update_config
 from parse_clone.services.objects.file_links import LINKS
 from parse_clone.services.objects.requests import SaveRequest
+from parse_clone.services.schemas import create_schema
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import JobCall
 from parse_clone.settings import Settings
@@ -71,6 +76,55 @@ async def test_what_an_object_holds_at_any_depth_stays(toolbox: Toolbox) -> None
     done = await clean_files(toolbox, NOW)
     assert (done.orphans, done.kept) == (tried.orphans, 4)
     assert await names(toolbox) == {"field.txt", "array.txt", "deep.txt", "config.txt"}
+
+
+async def test_what_objects_have_by_default_stays(toolbox: Toolbox) -> None:
+    await store(toolbox, "default.txt")
+    fields = {"fields": {"scan": {"type": "File", "defaultValue": file("default.txt")}}}
+    await create_schema(toolbox, SERVER, "Letter", fields)
+    assert (await clean_files(toolbox, NOW)).orphans == ()
+
+
+@pytest.mark.parametrize("change", ["given", "moved"])
+async def test_what_is_given_to_an_object_during_the_search_stays(toolbox: Toolbox, change: str) -> None:
+    """The search has passed the object that then gets the file."""
+    await store(toolbox, "late.txt")
+    first = await save_object(toolbox, SERVER, SaveRequest("First", None, {"scan": file("other.txt")}))
+    if change == "moved":
+        await save_object(toolbox, SERVER, SaveRequest("Second", None, {"scan": file("late.txt")}))
+    else:
+        await save_object(toolbox, SERVER, SaveRequest("Second", None, {"scan": file("another.txt")}))
+
+    async def give() -> None:
+        object_id = str(first.body["objectId"])
+        await save_object(toolbox, SERVER, SaveRequest("First", object_id, {"scan": file("late.txt")}))
+        second = await toolbox.catalog.get("Second")
+        assert second is not None
+        await toolbox.storage.delete(second, EVERYTHING)
+
+    searching = WhileSearching(toolbox.storage, "Second", give)
+    done = await clean_files(replace(toolbox, storage=searching), NOW)  # type: ignore[arg-type]
+    assert (done.orphans, searching.has_acted) == ((), True)
+    assert await names(toolbox) == {"late.txt"}
+
+
+class WhileSearching:
+    """A storage; something happens when the objects of a class are about to be read for the first time."""
+
+    def __init__(self, storage: Storage, class_name: str, act: Callable[[], Awaitable[None]]) -> None:
+        self._storage = storage
+        self._class_name = class_name
+        self._act = act
+        self.has_acted = False
+
+    async def find(self, schema: ClassSchema, where: Condition, page: Page) -> list[JsonObject]:
+        if schema.name == self._class_name and not self.has_acted:
+            self.has_acted = True
+            await self._act()
+        return await self._storage.find(schema, where, page)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
 
 
 async def test_what_is_young_stays(toolbox: Toolbox) -> None:

@@ -33,6 +33,7 @@ from parse_clone.api.rest.responses import (
     Headers,
     HttpError,
     body_too_large,
+    encode_headers,
     master_key_required,
     no_such_file,
     no_such_route,
@@ -103,7 +104,8 @@ class FilesRoom:
             context = await bearer(visit.toolbox, context, name, proof)
         try:
             if is_metadata:
-                return ok(await read_metadata(visit.toolbox, context, name), headers=limits)
+                metadata, headers = await read_metadata(visit.toolbox, context, name)
+                return ok(metadata, headers=limits + encode_headers(headers))
             return await self._send(visit, context, name, limits)
         except HookRefused as refusal:
             return refused(refusal.error, sanitized=sanitized)
@@ -115,7 +117,9 @@ class FilesRoom:
     async def _send(self, visit: Visit, context: RequestContext, name: str, limits: Headers) -> Answer:
         headers = visit.headers
         try:
-            found = await open_file(visit.toolbox, context, name, headers.get("range"))
+            found = await open_file(
+                visit.toolbox, context, name, headers.get("range"), headers.get("if-range")
+            )
         except UnsatisfiableRange as wish:
             return not_satisfiable(wish.size)
         if found is None:
