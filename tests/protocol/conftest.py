@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
+from parse_clone.settings import S3Options
 from tests.servers import ENGINES, RunningServer, running_server
 
 
@@ -33,3 +36,23 @@ def start_server(engine: str, request: pytest.FixtureRequest) -> Iterator[Callab
 def server(start_server: Callable[..., RunningServer]) -> RunningServer:
     """A server with the settings that tests share; nobody may rely on it being empty."""
     return start_server()
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[S3Options]:
+    """How a bucket is reached; it is called `files`."""
+    moto = ThreadedMotoServer(port=0)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    options = S3Options(endpoint_url=f"http://{host}:{port}", access_key="a", secret_key="b")
+    client = boto3.client(
+        "s3",
+        endpoint_url=options.endpoint_url,
+        region_name=options.region,
+        aws_access_key_id=options.access_key,
+        aws_secret_access_key=options.secret_key,
+    )
+    client.create_bucket(Bucket="files")
+    client.close()
+    yield options
+    moto.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -9,17 +10,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from parse_clone.settings import FileUpload
+from parse_clone.adapters.files.encrypted import EncryptedFiles
+from parse_clone.adapters.files.local import LocalFiles
+from parse_clone.app import opened_toolbox
+from parse_clone.configuration import load_settings
+from parse_clone.core.sealed_chunks import HEADER, read_key_id
+from parse_clone.ports import FileStore
+from parse_clone.services.file_cleaning import clean_files
+from parse_clone.settings import FileUpload, S3Options
 from tests.servers import APP_ID, MASTER_KEY, REST_KEY, RunningServer, free_port, wait_for_port
 
 KEYS = {"X-Parse-Application-Id": APP_ID, "X-Parse-REST-API-Key": REST_KEY}
@@ -79,23 +87,19 @@ def test_bytes_beyond_the_length_are_no_part_of_the_file(server: RunningServer) 
 
 # --- Killed in the middle --------------------------------------------------------------------------------
 
+Start = Callable[..., tuple[subprocess.Popen[bytes], str]]
+MASTER = {"X-Parse-Application-Id": APP_ID, "X-Parse-Master-Key": MASTER_KEY}
+
 
 @pytest.fixture
-def start_process(tmp_path: Path) -> Iterator[Callable[[], tuple[subprocess.Popen[bytes], str]]]:
+def start_process(tmp_path: Path) -> Iterator[Start]:
     """Serve from a process that can be killed, each time over the same data."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def start() -> tuple[subprocess.Popen[bytes], str]:
+    def start(**environment: str) -> tuple[subprocess.Popen[bytes], str]:
         port = free_port()
-        environment = {
-            **os.environ,
-            "PARSE_SERVER_APPLICATION_ID": APP_ID,
-            "PARSE_SERVER_MASTER_KEY": MASTER_KEY,
-            "PARSE_SERVER_DATABASE_URI": f"sqlite:///{tmp_path}/parse.sqlite3",
-            "PARSE_SERVER_SILENT": "1",
-        }
         command = [sys.executable, "-m", "parse_clone", "serve", "--host", "127.0.0.1", "--port", str(port)]
-        process = subprocess.Popen(command, env=environment)
+        process = subprocess.Popen(command, env=environment_of(tmp_path, environment))
         processes.append(process)
         wait_for_port(port)
         return process, f"http://127.0.0.1:{port}/parse"
@@ -106,42 +110,135 @@ def start_process(tmp_path: Path) -> Iterator[Callable[[], tuple[subprocess.Pope
         process.wait()
 
 
-def test_a_killed_server_keeps_what_it_answered_and_shows_no_half_file(
-    start_process: Callable[[], tuple[subprocess.Popen[bytes], str]], tmp_path: Path
-) -> None:
-    headers = {"X-Parse-Application-Id": APP_ID, "X-Parse-Master-Key": MASTER_KEY}
-    process, url = start_process()
-    answered: dict[str, int] = {}
-    began = threading.Event()
+def environment_of(tmp_path: Path, more: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a process over the data of a test."""
+    return {
+        **os.environ,
+        "PARSE_SERVER_APPLICATION_ID": APP_ID,
+        "PARSE_SERVER_MASTER_KEY": MASTER_KEY,
+        "PARSE_SERVER_DATABASE_URI": f"sqlite:///{tmp_path}/parse.sqlite3",
+        "PARSE_SERVER_SILENT": "1",
+        **more,
+    }
 
-    def upload(number: int) -> None:
-        size = 200_000 + number * 1000
-        for round_number in range(100):
+
+@contextmanager
+def uploading(url: str, sizes: tuple[int, ...], answered: dict[str, int]) -> Iterator[None]:
+    """Upload files of these sizes again and again, until the server is gone or the block ends."""
+    began, over = threading.Event(), threading.Event()
+
+    def upload(size: int) -> None:
+        while not over.is_set():
             try:
                 answer = httpx.post(
-                    f"{url}/files/{number}x{round_number}.bin", content=bytes(size), headers=headers
+                    f"{url}/files/{size}.bin", content=bytes(size), headers=MASTER, timeout=60
                 )
             except httpx.HTTPError:
                 return
             answered[answer.json()["name"]] = size
             began.set()
+            time.sleep(0.01)
 
-    with ThreadPoolExecutor(6) as pool:
-        uploads = [pool.submit(upload, number) for number in range(6)]
-        assert began.wait(20)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGKILL)
+    with ThreadPoolExecutor(len(sizes)) as pool:
+        uploads = [pool.submit(upload, size) for size in sizes]
+        try:
+            assert began.wait(30)
+            yield
+        finally:
+            over.set()
         for done in uploads:
             done.result()
+
+
+async def check_whole(files: FileStore, name: str, size: int) -> None:
+    """A file is there, whole."""
+    content = b"".join([piece async for piece in files.read(name, 0, size)])
+    found = await files.stat(name)
+    assert (found is not None and found.size, content) == (size, bytes(size)), name
+
+
+@pytest.mark.parametrize("store", ["encrypted directory", "gridfs", "s3"])
+async def test_a_killed_server_keeps_what_it_answered_and_shows_no_half_file(
+    start_process: Start, tmp_path: Path, store: str, request: pytest.FixtureRequest
+) -> None:
+    environment: dict[str, str] = {}
+    if store == "gridfs":
+        uri = request.getfixturevalue("mongo_uri")
+        environment["PARSE_SERVER_DATABASE_URI"] = f"{uri}/killed_{free_port()}"
+    elif store == "s3":
+        bucket: S3Options = request.getfixturevalue("bucket")
+        environment = {
+            "PARSE_SERVER_FILES_URL": "s3://files/app/",
+            "S3_ENDPOINT_URL": str(bucket.endpoint_url),
+            "S3_ACCESS_KEY": str(bucket.access_key),
+            "S3_SECRET_KEY": str(bucket.secret_key),
+        }
+    else:
+        environment["PARSE_SERVER_FILE_ENCRYPTION_KEYS"] = '{"1": "a secret"}'
+    process, url = start_process(**environment)
+    answered: dict[str, int] = {}
+    with uploading(url, (100, 200_000, 900_000, 6_000_000), answered):
+        time.sleep(0.7)
+        process.send_signal(signal.SIGKILL)
     process.wait()
-    _, url = start_process()
-    assert answered
-    with httpx.Client() as client:
-        for name, size in answered.items():
-            assert len(client.get(f"{url}/files/{APP_ID}/{name}").content) == size
-        for path in (tmp_path / "files").glob("*.bin"):
-            number = int(path.name.partition("_")[2].partition("x")[0])
-            assert path.stat().st_size == 200_000 + number * 1000
+    async with opened_toolbox(load_settings({}, environment_of(tmp_path, environment), None)) as toolbox:
+        files = toolbox.files
+        assert answered
+        assert files is not None
+        names = {name async for name, _ in files.list_names()}
+        assert answered.keys() <= names
+        for name in names:
+            await check_whole(files, name, int(name.rpartition("_")[2].removesuffix(".bin")))
+        cleaning = await clean_files(toolbox, timedelta(seconds=-5))
+        assert set(cleaning.orphans) == names
+        assert await files.sweep(datetime.now(UTC) + timedelta(hours=1)) == 0
+    left = [path for path in (tmp_path / "files").rglob("*") if path.is_file() and path.name != ".lock"]
+    assert left == []
+
+
+async def test_keys_are_rotated_while_the_server_serves_even_when_that_is_killed(
+    start_process: Start, tmp_path: Path
+) -> None:
+    below = LocalFiles(tmp_path / "files")
+    answered = {f"old_{number}.bin": 1000 * number for number in range(150)}
+    for name, size in answered.items():
+        content = blocks_of(bytes(size))
+        await EncryptedFiles(below, {"1": "one"}).write(name, content, "image/png", {"size": size}, {})
+    old = sorted(answered)
+    environment = environment_of(tmp_path, {"PARSE_SERVER_FILE_ENCRYPTION_KEYS": '{"2": "two", "1": "one"}'})
+    command = [sys.executable, "-m", "parse_clone", "files", "rotate-key"]
+    _, url = start_process(**environment)
+    with uploading(url, (200_000,), answered):
+        rotation = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        while not any(is_sealed_with("2", tmp_path / "files" / name) for name in old):
+            assert rotation.poll() is None
+            time.sleep(0.02)
+        rotation.kill()
+        rotation.wait()
+        keys = {"2": "two", "1": "one"}
+        for name in old:
+            await check_whole(EncryptedFiles(below, keys), name, answered[name])
+        ended = await asyncio.to_thread(
+            subprocess.run, command, env=environment, capture_output=True, text=True
+        )
+        assert (ended.returncode, ", 0 failed" in ended.stderr) == (0, True), ended.stderr
+    alone = EncryptedFiles(below, {"2": "two"})
+    assert {name async for name, _ in alone.list_names()} >= answered.keys()
+    for name, size in answered.items():
+        await check_whole(alone, name, size)
+    found = await alone.stat("old_7.bin")
+    assert found is not None
+    assert found.metadata == {"size": 7000}
+
+
+async def blocks_of(content: bytes) -> AsyncGenerator[bytes, None]:
+    yield content
+
+
+def is_sealed_with(key_id: str, path: Path) -> bool:
+    """Does the header of a file name this key?"""
+    with path.open("rb") as file:
+        return read_key_id(file.read(HEADER)) == key_id
 
 
 # --- Memory ----------------------------------------------------------------------------------------------
@@ -154,9 +251,9 @@ def resident(process: subprocess.Popen[bytes], kind: str = "VmHWM") -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
-def test_a_large_file_costs_little_memory(start_process: Any) -> None:
-    process, url = start_process()
-    headers = {"X-Parse-Application-Id": APP_ID, "X-Parse-Master-Key": MASTER_KEY}
+def test_a_large_file_costs_little_memory(start_process: Start) -> None:
+    process, url = start_process(PARSE_SERVER_FILE_ENCRYPTION_KEYS='{"1": "a secret"}')
+    headers = MASTER
     httpx.post(f"{url}/files/warm.bin", content=b"warm", headers=headers)
     before, size = resident(process), 60_000_000
     pieces = (bytes(100_000) for _ in range(size // 100_000))
