@@ -84,7 +84,6 @@ class Data:
     def __init__(self, engine: str, mongo_uri: str | None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="conformance-"))
         self._mongo = None
-        self.files_uri = f"file://{self._folder}/files"
         if engine == "mongo":
             assert mongo_uri is not None, "--mongo-uri is needed"
             self.uri = f"{mongo_uri.rstrip('/')}/conformance_{self._folder.name[-8:].lower()}"
@@ -159,7 +158,7 @@ class ServerUnderTest:
 
     async def _start(self, *, declares_classes: bool = False) -> None:
         options = decode_options(self._options, self._remote)
-        settings = read_settings(options, self._data.uri, self._data.files_uri, self._port)
+        settings = read_settings(options, self._data.uri, self._port)
         if not declares_classes:
             undeclared = replace(settings.schema, definitions=(), before_migration=None, after_migration=None)
             settings = replace(settings, schema=undeclared)

@@ -34,8 +34,9 @@ UNLIMITED = RequestComplexity(
 )
 
 
-def read_settings(options: Mapping[str, Any], database_uri: str, files_url: str, port: int) -> Settings:
-    """Read the options; what the harness decides (port, data, mount path) is laid over them."""
+def read_settings(options: Mapping[str, Any], database_uri: str, port: int) -> Settings:
+    """Read the options; what the harness decides (port, data, mount path) is laid over them. Files lie where
+    the data lie."""
     refuse_unconnected(options)
     known = {name: value for name, value in options.items() if name in KNOWN}
     if isinstance(known.get("cloud"), str):
@@ -48,7 +49,7 @@ def read_settings(options: Mapping[str, Any], database_uri: str, files_url: str,
         known["liveQueryServerOptions"] = {**(known.get("liveQueryServerOptions") or {}), **group}
     ours = {
         "databaseURI": database_uri,
-        "filesURL": files_url,
+        "filesURL": "database:",
         "host": "localhost",
         "port": port,
         "mountPath": "/1",
@@ -154,7 +155,7 @@ class RemoteFiles:
         for name in ():
             yield name, datetime.now(UTC)
 
-    async def location(self, name: str) -> str | None:
+    async def location(self, name: str, headers: Mapping[str, str]) -> str | None:
         location = await self._call("getFileLocation", {}, name)
         return location if isinstance(location, str) else None
 

@@ -117,7 +117,7 @@ def environment_of(tmp_path: Path, more: Mapping[str, str]) -> dict[str, str]:
         "PARSE_SERVER_APPLICATION_ID": APP_ID,
         "PARSE_SERVER_MASTER_KEY": MASTER_KEY,
         "PARSE_SERVER_DATABASE_URI": f"sqlite:///{tmp_path}/parse.sqlite3",
-        "PARSE_SERVER_SILENT": "1",
+        "SILENT": "1",
         **more,
     }
 
