@@ -207,6 +207,31 @@ def test_denied_keywords_in_notes(files: Files) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        '{"a": 18446744073709551615}',
+        '{"a": 1e400}',
+        '{"a": "\\u0000"}',
+        '{"a\\u0000b": 1}',
+        '{"": 1}',
+        '{"$set": {"a": 1}}',
+        '{"a.b": 1}',
+        '{"a": ' + "[" * 300 + "]" * 300 + "}",
+        '{"a": ' + '{"a":' * 90 + "1" + "}" * 90 + "}",
+        '{"__type": "Date", "iso": "no date"}',
+        '{"ward": "Z\\u00fcrich \\ud83d\\ude00"}',
+    ],
+)
+def test_odd_notes_are_kept_or_refused(files: Files, metadata: str) -> None:
+    answer = files.upload("a.txt", b"x", **STREAM, X_Parse_File_Metadata=metadata, X_Parse_File_Tags=metadata)
+    assert answer.status_code in (201, 400), answer.text
+    if answer.status_code == 201:
+        kept = files.get(f"{files.url}/{APP_ID}/metadata/{answer.json()['name']}").json()
+        assert kept == {"metadata": json.loads(metadata)}
+        assert files.get(answer.json()["url"]).content == b"x"
+
+
 # --- Size ------------------------------------------------------------------------------------------------
 
 
@@ -227,6 +252,17 @@ def test_bytes_are_counted_whatever_the_length_says(small: Files) -> None:
     assert small.refusal(small.upload("a.txt", b"x" * 1001, **STREAM)) == (400, 130, text)
     assert small.refusal(small.upload("a.txt", chunks(11), **STREAM)) == (400, 130, text)
     assert small.get(small.stored("a.txt", chunks(10))["url"]).content == b"x" * 1000
+
+
+def test_a_body_of_a_kit_is_counted_too(small: Files) -> None:
+    keys = {"_ApplicationId": APP_ID, "_JavaScriptKey": JAVASCRIPT_KEY, "_ContentType": "text/plain"}
+
+    def send(count: int) -> httpx.Response:
+        body = {**keys, "base64": base64.b64encode(b"x" * count).decode()}
+        return small.client.post(f"{small.url}/a.txt", content=json.dumps(body))
+
+    assert send(600).status_code == 201
+    assert small.refusal(send(1200)) == (413, None, "request entity too large")
 
 
 def test_the_master_key_may_send_more(small: Files) -> None:
@@ -369,6 +405,25 @@ def test_only_the_master_key_deletes(files: Files) -> None:
     assert files.refusal(answer) == (400, 153, "FileNotFound")
     for name in ("..%2Fkeys.json", "%2e%2e", ".metadata"):
         assert files.client.delete(f"{files.url}/{name}", headers=MASTER).status_code in (400, 404)
+
+
+def test_the_read_only_master_key_changes_nothing(start_files: Callable[..., Files]) -> None:
+    files = start_files(read_only_master_key="read only")
+    stored = files.stored()
+    reading = {"X-Parse-Master-Key": "read only"}
+    assert files.refusal(files.upload("a.txt", **reading)) == (403, None, "Permission denied")
+    answer = files.client.delete(f"{files.url}/{stored['name']}", headers={**KEYS, **reading})
+    assert files.refusal(answer) == (403, None, "Permission denied")
+    assert files.get(stored["url"], **reading).content == b"content"
+
+
+def test_files_are_not_reached_by_a_batch(files: Files) -> None:
+    stored = files.stored()
+    for method, path in (("POST", "/parse/files/a.txt"), ("DELETE", f"/parse/files/{stored['name']}")):
+        body = {"requests": [{"method": method, "path": path, "body": {"base64": "YQ=="}}]}
+        answer = files.client.post(f"{files.url.removesuffix('/files')}/batch", headers=MASTER, json=body)
+        assert "success" not in answer.text
+    assert files.get(stored["url"]).content == b"content"
 
 
 def test_a_kept_name_is_replaced_only_where_nobody_minds(start_files: Callable[..., Files]) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
+from bson.errors import BSONError
 from pymongo import DESCENDING, AsyncMongoClient
 from pymongo.errors import PyMongoError
 
@@ -206,5 +207,5 @@ def driver_failures() -> Iterator[None]:
     """Say of a driver's failures what a file store says."""
     try:
         yield
-    except PyMongoError as failure:
+    except (PyMongoError, BSONError, OverflowError) as failure:  # the latter two of metadata
         raise OSError(f"the database failed: {type(failure).__name__}: {failure}") from failure

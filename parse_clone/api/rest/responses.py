@@ -180,6 +180,12 @@ def master_key_required() -> HttpError:
     return HttpError(403, "Permission denied", detail="unauthorized: master key is required")
 
 
+def read_only(action: str) -> HttpError:
+    """Build the refusal of a write with the read-only master key, where parse-server answers it without a
+    code."""
+    return HttpError(403, "Permission denied", detail=f"read-only masterKey isn't allowed to {action}.")
+
+
 def security_check_disabled() -> HttpError:
     """Build the refusal of a report that the settings do not want."""
     return HttpError(409, "Enable Parse Server option `security.enableCheck` to run security check.")

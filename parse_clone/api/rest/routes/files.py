@@ -39,6 +39,7 @@ from parse_clone.api.rest.responses import (
     no_such_route,
     not_satisfiable,
     ok,
+    read_only,
     refused,
     sent_file,
     stored,
@@ -151,6 +152,8 @@ class FilesRoom:
             raise ParseError(ErrorCode.INVALID_FILE_NAME, "Filename not provided.")
         if depth > 1:
             return no_such_route(visit.method, visit.scope["path"])
+        if context.auth.is_read_only:
+            raise read_only("create a file")
         return stored(await upload_file(visit.toolbox, context, upload), limits)
 
     async def _read_json(self, visit: Visit) -> JsonObject:
@@ -170,6 +173,8 @@ class FilesRoom:
         context, limits = await self._admit(visit, caller, "DELETE")
         if not context.auth.is_master:
             raise master_key_required()
+        if context.auth.is_read_only:
+            raise read_only("delete a file")
         await delete_file(visit.toolbox, context, name)
         return Answer(b"", headers=limits)
 
