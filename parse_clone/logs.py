@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from structlog.dev import plain_traceback
@@ -25,6 +28,9 @@ LEVELS = {
     "none": logging.CRITICAL,  # at which nothing is written
 }
 
+SHORTEST_KEY = 8
+"""A shorter key is nothing to be hidden: it would be found in the middle of words."""
+
 TRACEBACKS = ExceptionDictTransformer(show_locals=False)
 """Neither form of the log shows the values of variables: passwords and session tokens are among them."""
 
@@ -37,7 +43,7 @@ def configure_logs(settings: Settings) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    rendered = renderers(settings)
+    rendered = [*renderers(settings), hiding_secrets(settings)]
     structlog.configure(
         processors=[*about, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(log_level(settings)),
@@ -60,6 +66,31 @@ def renderers(settings: Settings) -> list[Processor]:
         return [ExceptionRenderer(TRACEBACKS), structlog.processors.JSONRenderer()]
     colors = sys.stderr.isatty()
     return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain_traceback)]
+
+
+def hiding_secrets(settings: Settings) -> Processor:
+    """Takes the server's keys and session tokens out of finished lines: nothing is written there on purpose,
+    but clients put them into paths, and authors of cloud code into error texts."""
+    passwords = (urlsplit(url or "").password for url in (settings.database_uri, settings.pubsub_url))
+    keys = {
+        settings.master_key,
+        settings.maintenance_key,
+        settings.read_only_master_key,
+        settings.webhook_key,
+        settings.file_key,
+        settings.file_signing_key,
+        settings.encryption_key,
+        *settings.file_encryption_keys.values(),
+        *settings.client_keys.values(),
+        *passwords,
+    }
+    told_apart = sorted((key for key in keys if key and len(key) >= SHORTEST_KEY), key=len, reverse=True)
+    secret = re.compile("|".join([r"r:[0-9a-f]{32}", *map(re.escape, told_apart)]))
+
+    def hide(logger: WrappedLogger, method: str, line: Any) -> Any:
+        return secret.sub("***", line) if isinstance(line, str) else line
+
+    return hide
 
 
 def log_level(settings: Settings) -> int:

@@ -273,12 +273,18 @@ async def _call(toolbox: Toolbox, url: str, body: JsonObject) -> JsonObject:
     try:
         status, content = await toolbox.http.post(url, headers, orjson.dumps(body))
     except OSError as failure:
-        log.warning("a webhook could not be called", url=url, error=str(failure))
+        log.warning("a webhook could not be called", url=_place(url), error=str(failure))
         raise _failed() from failure
     if not 200 <= status < 400:
-        log.warning("a webhook failed", url=url, status=status)
+        log.warning("a webhook failed", url=_place(url), status=status)
         raise _failed()
     return _reply(content)
+
+
+def _place(url: str) -> str:
+    """Where a webhook is, for the log: what stands before the host or behind the path may be a secret."""
+    before, _, rest = url.partition("//")
+    return f"{before}//" + rest.partition("?")[0].rpartition("@")[2]
 
 
 def _reply(content: bytes) -> JsonObject:

@@ -8,8 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -29,16 +32,22 @@ def register(cloud: Cloud) -> None:
 """
 
 
-def serve(folder: Path, *arguments: str, port: int, **environment: str) -> subprocess.Popen[str]:
+@contextmanager
+def serve(folder: Path, *arguments: str, port: int, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A server with its data in a folder; it does not outlive the block, whatever happens there."""
     command = [sys.executable, "-m", "parse_clone", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*command, *arguments],
         cwd=folder,
         env={"PATH": os.environ["PATH"], **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_stopped_server_finishes_what_it_has_begun(tmp_path: Path) -> None:
@@ -62,6 +71,78 @@ def test_a_stopped_server_finishes_what_it_has_begun(tmp_path: Path) -> None:
     assert url in told
     assert "keys.json" in told
     assert (tmp_path / "data" / "parse.sqlite3").exists()
+
+
+def test_several_processes_finish_what_they_have_begun(tmp_path: Path, mongo_uri: str) -> None:
+    (tmp_path / "main.py").write_text(SLOW)
+    port = free_port()
+    answers: list[Any] = []
+    keys = {"PARSE_SERVER_APPLICATION_ID": "clinic", "PARSE_SERVER_MASTER_KEY": "master"}
+    uri = f"{mongo_uri}/test_{uuid4().hex}"
+    options = ("--workers", "2", "--cloud", "main.py", "--database-uri", uri)
+
+    def call() -> None:
+        url = f"http://127.0.0.1:{port}/parse/functions/slow"
+        answers.append(httpx.post(url, headers={"X-Parse-Application-Id": "clinic"}, timeout=60).json())
+
+    with serve(tmp_path, *options, port=port, **keys) as process:
+        wait_for_port(port)
+        calls = [threading.Thread(target=call) for _ in range(6)]
+        for started in calls:
+            started.start()
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in calls] == ["begun\n"] * 6
+        process.send_signal(signal.SIGTERM)
+        for started in calls:
+            started.join()
+        _, told = process.communicate(timeout=30)
+    assert answers == [{"result": "done"}] * 6
+    assert process.returncode == 0
+    assert "Without redisURL" in told
+
+
+@contextmanager
+def empty_database(port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A stand-in for MongoDB at a port, which can be killed and come back empty."""
+    program = str(Path(sys.executable).with_name("secantusd-py"))
+    command = [program, "--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for_port(port)
+        yield process
+        process.kill()
+
+
+def test_a_database_that_is_lost_is_an_error_until_it_is_back(tmp_path: Path) -> None:
+    port, database_port = free_port(), free_port()
+    environment = {
+        "PARSE_SERVER_APPLICATION_ID": "clinic",
+        "PARSE_SERVER_MASTER_KEY": "master",
+        "PARSE_SERVER_DATABASE_URI": f"mongodb://127.0.0.1:{database_port}/clinic",
+        "PARSE_SERVER_DATABASE_SERVER_SELECTION_TIMEOUT_MS": "200",
+    }
+    lost = {"code": 1, "error": "Database error"}
+    with ExitStack() as stack:
+        database = stack.enter_context(empty_database(database_port))
+        process = stack.enter_context(serve(tmp_path, port=port, **environment))
+        wait_for_port(port)
+        headers = {"X-Parse-Application-Id": "clinic", "X-Parse-Master-Key": "master"}
+        client = stack.enter_context(
+            httpx.Client(base_url=f"http://127.0.0.1:{port}/parse", headers=headers, timeout=30)
+        )
+        assert client.post("/classes/Note", json={"n": 1}).status_code == 201
+        database.kill()
+        database.wait()
+        for method, path in (("GET", "/classes/Note"), ("POST", "/classes/Note"), ("GET", "/schemas")):
+            answer = client.request(method, path, json={} if method == "POST" else None)
+            assert (answer.status_code, answer.json()) == (500, lost)
+        assert client.get("/health").json() == {"status": "ok"}
+        stack.enter_context(empty_database(database_port))
+        assert client.post("/classes/Note", json={"n": 2}).status_code == 201
+        assert [row["n"] for row in client.get("/classes/Note").json()["results"]] == [2]
+        process.terminate()
+        _, told = process.communicate(timeout=30)
+    assert "Traceback" not in told
+    assert "cause=AutoReconnect" in told or "cause=ServerSelectionTimeoutError" in told
 
 
 @pytest.mark.parametrize(
@@ -102,6 +183,16 @@ def test_the_log_names_requests_and_keeps_secrets(tmp_path: Path) -> None:
         }
         url = f"http://127.0.0.1:{port}/parse"
         assert httpx.get(f"{url}/schemas?password=hidden", headers=headers).status_code == 200
+        hook = f"http://hidden:hidden@127.0.0.1:{free_port()}/hook?key=hidden"
+        allowed = {"functionName": "call", "url": hook}
+        assert httpx.post(f"{url}/hooks/functions", headers=headers, json=allowed).status_code == 200
+        assert httpx.post(f"{url}/functions/call", headers=headers).json()["code"] == 141
+        token = "r:" + "0123456789abcdef" * 2
+        assert httpx.get(f"{url}/sessions/{token}", headers=headers).status_code == 404
+        in_body = {"_ApplicationId": keys["appId"], "_MasterKey": keys["masterKey"], "_method": "GET"}
+        assert "results" in httpx.post(f"{url}/schemas?_SessionToken={token}", json=in_body).json()
+        login = {"username": "ada", "password": "hidden"}
+        assert httpx.get(f"{url}/login", headers=headers, params=login).json()["code"] == 101
         refused = {**headers, "X-Parse-Master-Key": "wrong", "X-Request-Id": "bad\tid"}
         body = {"username": "ada", "password": "hidden"}
         assert httpx.post(f"{url}/classes/_Hooks", headers=refused, json=body).status_code == 400
@@ -113,5 +204,7 @@ def test_the_log_names_requests_and_keeps_secrets(tmp_path: Path) -> None:
     refusal = next(line for line in lines if line["event"] == "refused")
     assert refusal["code"] == 119
     assert "bad" not in refusal["request"]
+    assert "a webhook could not be called" in told
     assert keys["masterKey"] not in told
+    assert token not in told
     assert "hidden" not in told

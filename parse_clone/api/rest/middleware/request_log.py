@@ -39,6 +39,8 @@ def log_refusal(method: str, path: str, error: Exception) -> None:
         if error.detail is not None:
             log.info("refused", method=method, path=path, code=error.code, reason=error.detail)
     elif isinstance(error, ParseError):
-        log.error("failed", method=method, path=path, code=error.code, reason=error.detail or error.message)
+        cause = {} if error.__cause__ is None else {"cause": type(error.__cause__).__name__}
+        reason = error.detail or error.message
+        log.error("failed", method=method, path=path, code=error.code, reason=reason, **cause)
     else:
         log.error("crashed", method=method, path=path, exc_info=error)
