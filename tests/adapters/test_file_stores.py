@@ -321,6 +321,18 @@ async def test_an_upload_in_parts_that_fails_leaves_nothing(s3_url: str) -> None
     await files.close()
 
 
+async def test_tags_and_metadata_are_those_of_the_bucket(s3_url: str) -> None:
+    files = open_bucket(s3_url)
+    tags, metadata = {"kind": "lab report", "ward": "7=8"}, {"n": 1}
+    await files.write("a.txt", stream(b"x"), "text/plain", metadata, tags)
+    place = {"Bucket": files._bucket, "Key": "app/a.txt"}
+    found = files._client.get_object_tagging(**place)["TagSet"]
+    assert {tag["Key"]: tag["Value"] for tag in found} == tags
+    head = files._client.head_object(**place)
+    assert (head["Metadata"], head["ContentType"]) == ({"n": "1"}, "text/plain")
+    await files.close()
+
+
 async def test_a_presigned_url_leads_to_the_bucket(s3_url: str) -> None:
     files = open_bucket(s3_url, presigned_seconds=60)
     await write(files, "labs/a b.txt", b"content")

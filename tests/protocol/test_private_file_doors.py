@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from parse_clone.cloud import BeforeSave, Cloud, File, FunctionRequest
+from parse_clone.cloud import AuditEvent, BeforeSave, Cloud, File, FunctionRequest, ParseError
 from parse_clone.settings import LiveQuery
 from tests.protocol.callers import Caller, pointer
 from tests.protocol.live_clients import live_client
@@ -43,6 +43,21 @@ def register(cloud: Cloud) -> None:
     @cloud.function("store")
     async def store(request: FunctionRequest) -> Any:
         await request.client.create("Chart", scan=request.params["scan"])
+
+    told: list[list[Any]] = []
+
+    @cloud.audit("Chart")
+    async def audit(event: AuditEvent) -> None:
+        if event.action == "download":
+            told.append([event.context.auth.user_id, *event.object_ids])
+            if event.context.headers.get("x-fail-audit"):
+                raise ParseError(141, "no entry, no file")
+
+    @cloud.function("told")
+    async def tell(request: FunctionRequest) -> Any:
+        found = list(told)
+        told.clear()
+        return found
 
     @cloud.before_save("Hooked")
     async def fill(request: BeforeSave) -> None:
@@ -189,6 +204,14 @@ def test_users_have_signed_urls_wherever_they_are_shown(ward: Ward) -> None:
     assert not ward.reads(ward.tom, portrait)
 
 
+def test_a_file_of_a_session_is_read_by_its_user_alone(ward: Ward) -> None:
+    ward.master.put("/schemas/_Session", {"fields": {"voucher": {"type": "File", **PRIVATE}}})
+    session = ward.mia.get("/sessions/me")["objectId"]
+    voucher = ward.upload(ward.mia)
+    ward.master.put(f"/sessions/{session}", {"voucher": voucher})
+    assert (ward.reads(ward.mia, voucher), ward.reads(ward.tom, voucher)) == (True, False)
+
+
 def test_answers_of_saves_have_signed_urls(ward: Ward) -> None:
     name = ward.upload(ward.mia)["name"]
     answer = ward.mia.post("/classes/Hooked", {"name": name, "ACL": ward.own(ward.mia_id)})
@@ -196,6 +219,18 @@ def test_answers_of_saves_have_signed_urls(ward: Ward) -> None:
     path = f"/classes/Hooked/{answer['objectId']}"
     added = {"files": {"__op": "Add", "objects": [ward.upload(ward.mia)]}}
     assert principals(ward.mia.put(path, added)["files"]) == [ward.mia_id]
+
+
+def test_downloads_are_audited(ward: Ward, chart_id: str) -> None:
+    scan = ward.mia.get(f"/classes/Chart/{chart_id}")["scan"]
+    ward.mia.post("/functions/told", {}, 200)
+    with httpx.Client() as browser:
+        for url in (scan["url"], ward.url(scan)):
+            browser.get(url)
+        refused = browser.get(scan["url"], headers={"X-Fail-Audit": "yes"})
+        assert (refused.status_code, refused.json()["code"]) == (400, 141)
+    entry = [ward.mia_id, chart_id]
+    assert ward.mia.post("/functions/told", {}, 200) == {"result": [entry, entry]}
 
 
 def test_an_aggregate_shows_no_signatures(ward: Ward, chart_id: str) -> None:
