@@ -44,6 +44,7 @@ async def clean_files(toolbox: Toolbox, grace: timedelta, *, dry_run: bool = Fal
     files = toolbox.files
     if files is None:
         return Cleaning((), 0)
+    await toolbox.catalog.load()  # another process may have made classes
     began = toolbox.clock.now()
     before = began - grace
     candidates = {name async for name, written in files.list_names() if written < before}
@@ -55,7 +56,7 @@ async def clean_files(toolbox: Toolbox, grace: timedelta, *, dry_run: bool = Fal
     if dry_run:
         return Cleaning(orphans, found - len(orphans))
     for name in orphans:
-        await delete_orphan(toolbox, files, name)
+        await delete_orphan(toolbox, files, name, before)
     return Cleaning(orphans, found - len(orphans), await files.sweep(before))
 
 
@@ -83,8 +84,11 @@ def changed_since(moment: datetime) -> Condition:
     return Compare("updatedAt", ">=", date_value(moment))
 
 
-async def delete_orphan(toolbox: Toolbox, files: FileStore, name: str) -> None:
-    """Delete a file and what was remembered of its holders."""
+async def delete_orphan(toolbox: Toolbox, files: FileStore, name: str, before: datetime) -> None:
+    """Delete a file, unless it has just been replaced, and what was remembered of its holders."""
+    stored = await files.stat(name)
+    if stored is None or stored.modified >= before:
+        return
     await files.delete(name)
     for holder in await toolbox.storage.owning_ids(LINKS, [name]):
         await toolbox.storage.unlink(LINKS, holder, [name])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -11,12 +13,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from parse_clone.adapters.files.local import LocalFiles
 from parse_clone.app import opened_toolbox
 from parse_clone.cli import cli
 from parse_clone.core.context import MASTER, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.query import EVERYTHING, Condition, Page
-from parse_clone.core.schema import ClassSchema, Field, FieldType, SetFieldOptions
+from parse_clone.core.schema import ClassSchema, CreateClass, Field, FieldType, SetFieldOptions
+from parse_clone.core.system_classes import with_system_fields
 from parse_clone.ports import Storage
 from parse_clone.services.classes import save_object
 from parse_clone.services.file_cleaning import JOB, clean_files, cleaning_job
@@ -30,6 +34,7 @@ from parse_clone.settings import Settings
 
 SERVER = RequestContext(auth=MASTER)
 NOW = timedelta(seconds=-5)
+MOMENT = "2026-01-05T10:00:00.000Z"
 ORPHANS = ("labs/nobodys.txt", "nobodys.txt")
 KEYS = {"PARSE_SERVER_APPLICATION_ID": "a", "PARSE_SERVER_MASTER_KEY": "m"}
 
@@ -125,6 +130,31 @@ class WhileSearching:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
+
+
+async def test_classes_of_other_processes_count(toolbox: Toolbox) -> None:
+    await store(toolbox, "theirs.txt")
+    schema = with_system_fields(ClassSchema("Theirs", {"scan": Field(FieldType("File"))}))
+    await toolbox.storage.change_schema(CreateClass(schema))
+    row: JsonObject = {"objectId": "x1", "scan": file("theirs.txt")}
+    await toolbox.storage.insert(schema, [{**row, "createdAt": MOMENT, "updatedAt": MOMENT}])
+    assert (await clean_files(toolbox, NOW)).orphans == ()
+
+
+async def test_what_is_replaced_during_the_search_stays(toolbox: Toolbox) -> None:
+    await store(toolbox, "kept.txt")
+    await save(toolbox, scan=file("other.txt"))
+
+    async def replace_file() -> None:
+        later = toolbox.files
+        assert isinstance(later, LocalFiles)
+        await store(toolbox, "kept.txt")
+        future = time.time() + 60
+        os.utime(later._path("kept.txt"), (future, future))
+
+    searching = WhileSearching(toolbox.storage, "Report", replace_file)
+    await clean_files(replace(toolbox, storage=searching), NOW)  # type: ignore[arg-type]
+    assert await names(toolbox) == {"kept.txt"}
 
 
 async def test_what_is_young_stays(toolbox: Toolbox) -> None:
