@@ -83,6 +83,8 @@ class Audit:
 
     def action_of(self, event: AuditEvent) -> str:
         """Name an event: a publication and a refused login have names of their own."""
+        if event.action in READS:
+            return READS[event.action]
         if event.action == "login" and event.failure is not None:
             return "loginFailed"
         record = self.template.record(event.class_name)
@@ -90,7 +92,7 @@ class Audit:
             before = None if event.original is None else ParseObject(event.class_name, event.original)
             if is_published(record.lifecycle, before, ParseObject(event.class_name, event.object)):
                 return "publish"
-        return READS.get(event.action, event.action)
+        return event.action
 
     def entry(
         self,

@@ -14,6 +14,9 @@ from parse_clone.core.operations import Operations
 from parse_clone.core.query import Condition, Page
 from parse_clone.core.schema import ClassSchema, Index, JoinTable, SchemaChange
 
+EncodedRow: TypeAlias = tuple[str, bytes]
+"""An object as its id and its JSON text."""
+
 
 class Storage(Protocol):
     """A database engine. Objects are REST JSON plus internal members.
@@ -30,7 +33,7 @@ class Storage(Protocol):
 
     async def find(self, schema: ClassSchema, where: Condition, page: Page) -> list[JsonObject]: ...
 
-    async def find_json(self, schema: ClassSchema, where: Condition, page: Page) -> list[bytes]:
+    async def find_json(self, schema: ClassSchema, where: Condition, page: Page) -> list[EncodedRow]:
         """As `find`, each row as encoded JSON: the fast path of rows that nobody needs to change."""
         ...
 

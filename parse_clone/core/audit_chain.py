@@ -13,6 +13,7 @@ sequence number too, so the primary key lets nobody take a number twice.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -52,9 +53,11 @@ def link_entry(content: JsonObject, field: str, head: Head) -> tuple[JsonObject,
     known = content.get(field)
     chain: JsonObject = {"sequence": sequence, "previous": head.hash}
     members: JsonObject = {**(known if isinstance(known, dict) else {}), **chain}
+    members.pop("hash", None)
     entry: JsonObject = {**content, "objectId": entry_id(sequence), field: members}
-    members["hash"] = hash_entry(entry, field)
-    return entry, Head(sequence, str(members["hash"]))
+    digest = hashlib.sha256(canonical_json(entry)).hexdigest()
+    members["hash"] = digest
+    return entry, Head(sequence, digest)
 
 
 def hash_entry(entry: JsonObject, field: str) -> str:
@@ -114,13 +117,13 @@ def check_chain(entries: Iterable[JsonObject], field: str, head: Head | None = N
 def canonical_json(value: Json) -> bytes:
     """Write JSON in the one form that hashes and signatures cover."""
     text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    if not any(end in text for end in _ENDS_OF_WHOLE_FLOATS):
+    if find_whole_float(text) is None:
         return text
     return orjson.dumps(_canonical(value), option=orjson.OPT_SORT_KEYS)
 
 
-_ENDS_OF_WHOLE_FLOATS = (b".0,", b".0}", b".0]")
-"""How the text of a whole number with a fraction ends: nearly every entry is without one."""
+find_whole_float = re.compile(rb"\.0[,}\]]").search
+"""Finds what may be a whole number with a fraction: nearly every entry is without one."""
 
 
 def _canonical(value: Json) -> Json:

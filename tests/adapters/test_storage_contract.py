@@ -123,7 +123,8 @@ async def test_objects_come_back_as_they_were_stored(storage: Storage) -> None:
     }
     await storage.insert(PATIENT, [stored])
     assert await storage.find(PATIENT, object_id_is("p1"), WHOLE) == [stored]
-    (encoded,) = await storage.find_json(PATIENT, object_id_is("p1"), WHOLE)
+    ((object_id, encoded),) = await storage.find_json(PATIENT, object_id_is("p1"), WHOLE)
+    assert object_id == "p1"
     assert orjson.loads(encoded) == stored
 
 
@@ -195,7 +196,7 @@ async def test_keys_select_fields_beside_those_that_always_come(storage: Storage
     page = Page(keys=frozenset({"beds", "info", "open"}))
     expected = ward("w1", beds=3, info={"a": 1}, ACL=acl)
     assert await find(storage, page=page) == [expected]
-    assert [orjson.loads(row) for row in await storage.find_json(WARD, EVERYTHING, page)] == [expected]
+    assert [orjson.loads(text) for _, text in await storage.find_json(WARD, EVERYTHING, page)] == [expected]
 
 
 async def test_distinct_lists_values_once_and_takes_arrays_apart(storage: Storage) -> None:

@@ -68,7 +68,7 @@ async def test_pages_are_sorted_and_cut_as_by_the_matcher(
     expected = apply_page(matching(objects, where), where, page)
     found = await storage.find(SCHEMA, where, page)
     assert without_null_pointers(found) == without_null_pointers(expected)
-    assert [orjson.loads(row) for row in await storage.find_json(SCHEMA, where, page)] == found
+    assert [orjson.loads(text) for _, text in await storage.find_json(SCHEMA, where, page)] == found
 
 
 @examples(60)

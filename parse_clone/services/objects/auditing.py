@@ -6,11 +6,8 @@ what was read, after it was read. An auditor that raises fails the action: nothi
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-
-import orjson
 
 from parse_clone.core.context import RequestContext
 from parse_clone.core.operations import apply_operations, initial_values
@@ -79,14 +76,4 @@ def ids_found(find: Find) -> tuple[str, ...]:
     """The ids of the rows, whatever form they have."""
     if find.encoded is None:
         return tuple([str(row["objectId"]) for row in find.rows if "objectId" in row])
-    heads = [match_id(row) for row in find.encoded]
-    return tuple(
-        [
-            head[1].decode() if head else str(orjson.loads(row)["objectId"])
-            for head, row in zip(heads, find.encoded, strict=True)
-        ]
-    )
-
-
-match_id = re.compile(rb'\{"objectId":"([^"\\]*)"').match
-"""Finds the id in the text of a row where it stands in front, as in most: the rest is not read."""
+    return tuple([object_id for object_id, _ in find.encoded])

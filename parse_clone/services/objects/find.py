@@ -31,6 +31,7 @@ from parse_clone.core.query_limits import CLIENT_LIMITS, MASTER_LIMITS, QueryLim
 from parse_clone.core.schema import ClassSchema
 from parse_clone.core.system_classes import CLIENT_CREATABLE, new_schema
 from parse_clone.errors import ErrorCode, ParseError, object_not_found, permission_denied
+from parse_clone.ports import EncodedRow
 from parse_clone.services.objects.auditing import audit_found
 from parse_clone.services.objects.include import (
     check_includes,
@@ -243,12 +244,12 @@ def is_seen_by_nobody(toolbox: Toolbox, find: Find, presenter: Presenter) -> boo
     )
 
 
-def with_relations(rows: list[bytes], schema: ClassSchema) -> list[bytes]:
+def with_relations(rows: list[EncodedRow], schema: ClassSchema) -> list[EncodedRow]:
     """Add what objects show of their relations to rows that are text."""
     if not schema.relations:
         return rows
     relations = orjson.dumps(relation_fields(schema))[1:]
-    return [b"%b,%b" % (row[:-1], relations) for row in rows]
+    return [(object_id, b"%b,%b" % (text[:-1], relations)) for object_id, text in rows]
 
 
 def page_of(find: Find, presenter: Presenter) -> Page:
@@ -398,7 +399,8 @@ def answer_find(find: Find) -> FindAnswer:
     """What the door gets; a get without a row is an error."""
     if find.request.is_get and not find.rows and not find.encoded:
         raise object_not_found()
-    return FindAnswer(find.rows, find.count, find.encoded, find.plan)
+    encoded = None if find.encoded is None else [text for _, text in find.encoded]
+    return FindAnswer(find.rows, find.count, encoded, find.plan)
 
 
 FIND_STEPS: tuple[FindStep, ...] = (

@@ -13,6 +13,7 @@ from parse_clone.core.query import EVERYTHING, Condition, SortKey, Where
 from parse_clone.core.query_json import FindParameters
 from parse_clone.core.schema import ClassSchema
 from parse_clone.immutable import immutable
+from parse_clone.ports import EncodedRow
 from parse_clone.services.objects.requests import FindAnswer, FindRequest, SaveAnswer
 from parse_clone.services.toolbox import Toolbox
 
@@ -40,7 +41,7 @@ class Find:
     order: tuple[SortKey, ...] = ()
     includes: tuple[str, ...] = ()
     rows: list[JsonObject] = field(default_factory=list)
-    encoded: list[bytes] | None = None
+    encoded: list[EncodedRow] | None = None
     count: int | None = None
     plan: Json = None
     answer: FindAnswer | None = None

@@ -41,7 +41,7 @@ from parse_clone.core.operations import Operations
 from parse_clone.core.query import WHOLE, Condition, Near, Page, Regex, TextSearch, leaves
 from parse_clone.core.schema import ClassSchema, Index, SchemaChange
 from parse_clone.errors import ErrorCode, ParseError, SettingsError
-from parse_clone.ports import StoredChange
+from parse_clone.ports import EncodedRow, StoredChange
 
 _READ_PREFERENCES = {
     "PRIMARY": Primary(),
@@ -114,9 +114,9 @@ class MongoStorage:
         wanted = page.keys | {"objectId", "createdAt", "updatedAt", "ACL"}
         return [{name: value for name, value in obj.items() if name in wanted} for obj in objects]
 
-    async def find_json(self, schema: ClassSchema, where: Condition, page: Page) -> list[bytes]:
-        """Answer a page of the matches, each as encoded JSON."""
-        return [orjson.dumps(obj) for obj in await self.find(schema, where, page)]
+    async def find_json(self, schema: ClassSchema, where: Condition, page: Page) -> list[EncodedRow]:
+        """Answer a page of the matches, each as its id and its encoded JSON."""
+        return [(str(obj["objectId"]), orjson.dumps(obj)) for obj in await self.find(schema, where, page)]
 
     def _query(self, codec: RowCodec, where: Condition, page: Page) -> Row:
         keys = page.keys

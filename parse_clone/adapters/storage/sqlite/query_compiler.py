@@ -74,14 +74,14 @@ def compile_matches(
     return Sql(f"SELECT {columns} FROM {layout.source} WHERE {condition.text} {ending}", condition.parameters)
 
 
-def compile_page(layout: ClassLayout, where: Condition, page: Page, column: str = "doc") -> Sql | None:
-    """Compile a query for one column of the rows of a page; None where only the core can sort them."""
+def compile_page(layout: ClassLayout, where: Condition, page: Page, columns: str = "doc") -> Sql | None:
+    """Compile a query for columns of the rows of a page; None where only the core can sort them."""
     compiler = _Compiler(layout, page.case_insensitive)
     text, parameters = compiler.compile_tree(where)
     order = _order(layout, page) if page.order else _nearest_first(layout, compiler.nears)
     if order is None or (page.keys is not None and "$score" in page.keys):
         return None
-    text = f"SELECT {column} FROM {layout.source} WHERE {text}"
+    text = f"SELECT {columns} FROM {layout.source} WHERE {text}"
     if order.text:
         text += f" ORDER BY {order.text}"
         parameters += order.parameters

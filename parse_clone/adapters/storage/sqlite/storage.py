@@ -39,6 +39,7 @@ from parse_clone.core.schema import ClassSchema, Index, SchemaChange
 from parse_clone.core.system_classes import join_schema, new_schema
 from parse_clone.core.values import date_value
 from parse_clone.errors import ParseError
+from parse_clone.ports import EncodedRow
 
 _SWEEP_INTERVAL = 60.0
 """Seconds between two looks for rows whose time is over."""
@@ -73,19 +74,15 @@ class SqliteStorage:
             query, decode_objects if keys is None else lambda rows: decode_selected(rows, keys)
         )
 
-    async def find_json(self, schema: ClassSchema, where: Condition, page: Page) -> list[bytes]:
-        """Answer a page of the matches, each as encoded JSON."""
+    async def find_json(self, schema: ClassSchema, where: Condition, page: Page) -> list[EncodedRow]:
+        """Answer a page of the matches, each as its id and its encoded JSON."""
         if page.limit == 0:
             return []
-        query, keys = compile_page(self._layout(schema), where, page, "CAST(doc AS BLOB)"), page.keys
-        if query is None:
-            return [orjson.dumps(obj) for obj in await self.find(schema, where, page)]
-        return await self._session.read(
-            query,
-            (lambda rows: [row[0] for row in rows])
-            if keys is None
-            else lambda rows: [orjson.dumps(obj) for obj in decode_selected(rows, keys)],
-        )
+        if page.keys is None:
+            query = compile_page(self._layout(schema), where, page, "object_id, CAST(doc AS BLOB)")
+            if query is not None:
+                return await self._session.read(query, list)
+        return [(str(obj["objectId"]), orjson.dumps(obj)) for obj in await self.find(schema, where, page)]
 
     async def count(self, schema: ClassSchema, where: Condition) -> int:
         """Count the matches."""
