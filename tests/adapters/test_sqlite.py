@@ -48,6 +48,7 @@ from parse_clone.core.schema import (
     AddIndexes,
     ClassSchema,
     CreateClass,
+    DropIndexes,
     Field,
     FieldType,
     Index,
@@ -492,6 +493,18 @@ async def test_an_index_made_before_its_field_serves_the_field(storage: SqliteSt
     (schema,) = await storage.load_schemas()
     where = In("bornAt", (date("2026-01-05T10:00:00.000Z"),))
     assert [step for step in await plan(storage, schema, where) if "USING INDEX" in step]
+
+
+async def test_a_declared_index_of_creation_is_the_one_that_every_class_has(storage: SqliteStorage) -> None:
+    created = Index("Patient", "created", (("createdAt", -1),))
+    await storage.change_schema(CreateClass(PATIENT))
+    await storage.change_schema(AddIndexes((created,)))
+    assert created in await storage.list_indexes("Patient")
+    newest = Page(order=(SortKey("createdAt", True),), limit=5)
+    assert "newest:" in str(await plan(storage, PATIENT, EVERYTHING, newest))
+    await storage.change_schema(DropIndexes("Patient", ("created",)))
+    assert created not in await storage.list_indexes("Patient")
+    assert "newest:" in str(await plan(storage, PATIENT, EVERYTHING, newest))
 
 
 async def test_links_are_found_by_both_ends(storage: SqliteStorage) -> None:

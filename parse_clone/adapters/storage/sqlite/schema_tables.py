@@ -250,7 +250,8 @@ def _drop_table(connection: Connection, table: str) -> None:
 
 
 def _add_index(connection: Connection, index: Index) -> None:
-    """Declare an index, and make it if SQLite can serve it. The same one again changes nothing."""
+    """Declare an index, and make it if SQLite can serve it and has none like it. The same one again changes
+    nothing."""
     declared = connection.rows(
         Sql("SELECT definition FROM _INDEX WHERE class_name = ? AND name = ?", (index.class_name, index.name))
     )
@@ -294,7 +295,10 @@ def _name_of_irregular(made: str, path: str) -> str:
 
 
 def _index_terms(layout: ClassLayout, index: Index) -> list[str]:
-    """Say in SQL what an index is on; nothing, if that cannot serve a query: words, arrays, polygons."""
+    """Say in SQL what an index is on; nothing, if that cannot serve a query (words, arrays, polygons), or the
+    index that every table has serves it."""
+    if [path for path, _ in index.keys] == ["createdAt"] and not index.unique:
+        return []
     terms: list[str] = []
     for path, kind in index.keys:
         place = layout.place(path)
