@@ -1,6 +1,7 @@
 """An append-only class whose entries form a chain (`core/audit_chain.py`): writing, verifying, exporting.
 
-Entries of requests that wait at the same time are stored by one call of the engine, in order. Of several
+Entries of requests that wait at the same time are stored by one call of the engine, in order; under load
+the writer waits a moment for more of them, because a commit costs more than an entry. Of several
 processes that continue the same head, the primary key lets one win; the others read the new head and try
 again. The engine is used directly: nothing else may write the class, so there is no hook or right to ask.
 """
@@ -25,6 +26,9 @@ from parse_clone.services.triggers import UnitOfWork
 BATCH = 500
 """Entries stored by one call, and read at once."""
 
+GATHERING_SECONDS = 0.001
+"""How long the writer waits for more entries, if there were several the last time."""
+
 ATTEMPTS = 200
 """How often a batch may lose against other processes: with one winner each time, this is never reached."""
 
@@ -39,6 +43,7 @@ class AuditTrail:
     _head: Head | None = None
     _waiting: list[tuple[JsonObject, asyncio.Future[None]]] = field(default_factory=list)
     _writer: asyncio.Task[None] | None = None
+    _is_busy: bool = False
 
     async def append(self, entry: JsonObject, work: UnitOfWork | None = None) -> None:
         """Store an entry; returns when it is stored. In a transaction it is stored, or not, with the rest."""
@@ -67,6 +72,9 @@ class AuditTrail:
         """Store what waits, as long as something does."""
         try:
             while self._waiting:
+                if self._is_busy:
+                    await asyncio.sleep(GATHERING_SECONDS)
+                self._is_busy = len(self._waiting) > 1
                 batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
                 await self._write(batch)
         finally:
