@@ -20,6 +20,8 @@ class Figures:
     requests_per_second: float
     p50_ms: float
     p99_ms: float
+    connection_kb: float = 0.0
+    """By how much the server grew for each connection, where that was measured."""
 
 
 @dataclass(frozen=True)
@@ -89,4 +91,7 @@ def medians(found: Sequence[Figures]) -> Figures:
         requests_per_second=statistics.median(figures.requests_per_second for figures in found),
         p50_ms=statistics.median(figures.p50_ms for figures in found),
         p99_ms=statistics.median(figures.p99_ms for figures in found),
+        connection_kb=max(
+            figures.connection_kb for figures in found
+        ),  # later ones find room left by the first
     )

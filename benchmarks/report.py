@@ -101,10 +101,15 @@ def latency_table(results: Results) -> list[str]:
 
 def footprint_table(results: Results) -> list[str]:
     """Start-up time and memory."""
-    lines = ["| | start, s | MB, started | MB, after the run |", "|---|---:|---:|---:|"]
+    lines = [
+        "| | start, s | MB, started | MB, after the run | KB a LiveQuery connection |",
+        "|---|---:|---:|---:|---:|",
+    ]
     for server, took in results.footprints.items():
-        cells = (server, f"{took.start_seconds:.1f}", f"{took.fresh_mb:.0f}", f"{took.used_mb:.0f}")
-        lines.append(row(cells))
+        memory = (f"{took.start_seconds:.1f}", f"{took.fresh_mb:.0f}", f"{took.used_mb:.0f}")
+        found = (figures[server].connection_kb for figures in results.figures.values() if server in figures)
+        connection = max(found, default=0.0)
+        lines.append(row((server, *memory, f"{connection:.0f}" if connection else "–")))
     return lines
 
 

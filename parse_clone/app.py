@@ -21,7 +21,7 @@ from parse_clone.adapters.passwords import BcryptHasher
 from parse_clone.adapters.pubsub.in_process import InProcessPubSub
 from parse_clone.adapters.system import RandomIds, SystemClock
 from parse_clone.api.livequery import metrics
-from parse_clone.api.livequery.endpoint import LiveQueryEndpoint
+from parse_clone.api.livequery.endpoint import STOPPING, LiveQueryEndpoint
 from parse_clone.api.rest.endpoint import RestEndpoint
 from parse_clone.api.rest.entrance import Entrance
 from parse_clone.api.rest.middleware.rate_limit import RateLimiter, limit_of_hook
@@ -120,7 +120,7 @@ async def assemble(settings: Settings, adapters: Adapters, register: Register | 
         ):
             live_queries = LiveQueryEndpoint(toolbox, hub)
             yield Doors(rest, live_queries)
-            live_queries.close()
+            live_queries.close(*STOPPING)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.client import Api
 from benchmarks.dataset import store_dataset
+from benchmarks.livequery import LIVE_SCENARIOS, measure_live
 from benchmarks.measure import drive
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.subjects import AUDITED, our_server_on_mongo
+from benchmarks.subjects import AUDITED, our_server, our_server_on_mongo
 
 
 def test_tables_are_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,3 +35,11 @@ async def test_every_scenario_is_answered() -> None:
             requests = scenario.prepare(api, data, random.Random(1))
             answered = await drive(api, requests, connections=2, seconds=0)
             assert len(answered.latencies) == 2, scenario.name
+
+
+async def test_every_delivery_of_live_queries_arrives() -> None:
+    with our_server() as subject:
+        for scenario in LIVE_SCENARIOS:
+            small = replace(scenario, subscribers=5, saves=4)
+            figures = await measure_live(Api(subject.url), small, subject.pid)
+            assert 0 < figures.p50_ms <= figures.p99_ms, scenario.name

@@ -81,6 +81,8 @@ WRITES: tuple[Write, ...] = (
     ("enter by the query", lambda ids: {"status": "open", "note": "fifth"}),
     ("leave by the ACL", lambda ids: {"ACL": read(ids["owner"]), "note": "sixth"}),
     ("enter by the ACL", lambda ids: {"ACL": read(ids["owner"], "role:team"), "note": "seventh"}),
+    ("leave by both", lambda ids: {"status": "closed", "ACL": read(ids["owner"])}),
+    ("enter by both", lambda ids: {"status": "open", "ACL": read(ids["owner"], "role:team")}),
     ("open to all", lambda ids: {"ACL": read("*"), "note": "eighth"}),
     ("hand over", lambda ids: {"owner": pointer("_User", ids["heir"])}),
     ("hand back", lambda ids: {"owner": pointer("_User", ids["owner"])}),

@@ -30,6 +30,8 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 SEND_MANY = "websocket.send.many"
 """A message with `texts`, where the ASGI server offers it among the extensions of the scope."""
 INVALID_FRAME = 1
+STOPPING = (1001, "the server stops")
+MISSED = (1012, "events may have been missed")
 TOO_SLOW = (1013, "the client does not keep up")
 TOO_LARGE = (1009, "the frame is too large")
 TOO_MANY = (1013, "too many connections from this address")
@@ -139,6 +141,7 @@ class LiveQueryEndpoint:
         self._proxies = Networks(toolbox.settings.trust_proxy)
         self._per_address: Counter[str] = Counter()
         self._open: set[Socket] = set()
+        hub.on_loss(lambda: self.close(*MISSED))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -212,10 +215,10 @@ class LiveQueryEndpoint:
             log.error("a LiveQuery message failed", exc_info=error)
             socket.deliver(encode_error(ParseError(1, "Internal server error."), None))
 
-    def close(self) -> None:
-        """Close every connection: the server stops."""
+    def close(self, code: int, reason: str) -> None:
+        """Close every connection; clients come back by themselves."""
         for socket in list(self._open):
-            socket.close(1001, "the server stops")
+            socket.close(code, reason)
 
 
 async def dispatch(client: LiveQueryClient, message: Message) -> None:

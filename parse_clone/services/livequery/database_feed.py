@@ -52,6 +52,8 @@ class DatabaseFeed:
         async with self._source.changes(self._toolbox.catalog.get, self._wants) as changes:
             await self._toolbox.catalog.load()
             self._toolbox.caches.pause(False)
+            if self.opened.is_set():
+                self._hub.tell_loss()
             self.opened.set()
             async for class_name, before, after in changes:
                 await self._forget(class_name, before, after)

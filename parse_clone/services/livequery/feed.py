@@ -72,8 +72,13 @@ class ChangeChannels:
 
     async def listen(self) -> None:
         """Hand every process's changes to the hub."""
+        self._pubsub.on_gap(self._mind_gap)
         await self._pubsub.subscribe(self._saved, self._hear_saved)
         await self._pubsub.subscribe(self._deleted, self._hear_deleted)
+
+    async def _mind_gap(self, is_away: bool) -> None:
+        if not is_away:
+            self._hub.tell_loss()
 
     async def _hear_saved(self, text: str) -> None:
         await self._hear(decode_message(text, deleted=False))

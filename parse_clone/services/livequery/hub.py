@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeAlias, TypeVar
@@ -107,6 +107,7 @@ class LiveQueryHub:
         self._eyes: dict[Audience, dict[tuple[str, bool], Eyes]] = {}
         self._since_pause = 0
         self._outbox = Outbox()
+        self._loss_listeners: list[Callable[[], None]] = []
 
     @property
     def waiting(self) -> int:
@@ -119,6 +120,15 @@ class LiveQueryHub:
         """Take a change; it is delivered in order, behind the writer's back."""
         if self.subscriptions.watches(change.class_name):
             await self._waiting.put((time.monotonic(), change))
+
+    def on_loss(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when changes may have been missed, and are heard of again."""
+        self._loss_listeners.append(listener)
+
+    def tell_loss(self) -> None:
+        """Whoever hands changes over may have missed some."""
+        for listener in self._loss_listeners:
+            listener()
 
     async def run(self) -> None:
         """Deliver changes until cancelled."""
