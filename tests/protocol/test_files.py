@@ -325,6 +325,37 @@ def test_headers_of_a_download(files: Files) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
+@pytest.mark.parametrize(
+    ("name", "claimed", "served"),
+    [
+        ("a.pdf", "text/html", "application/pdf"),
+        ("a.html.txt", "text/html", "text/plain; charset=utf-8"),
+        ("a.html.", "text/plain", "text/plain; charset=utf-8"),
+        ("html", "text/plain", "text/plain; charset=utf-8"),
+        ("a.foo", "application/javascript", "application/octet-stream"),
+        ("a.mht", "multipart/related", "application/octet-stream"),
+        ("a.hta", "application/hta", "application/octet-stream"),
+        ("a.js", "image/png", "application/javascript; charset=utf-8"),
+        ("a.PHP", "image/png", "application/x-httpd-php"),
+        ("a.swf", "image/png", "application/x-shockwave-flash"),
+    ],
+)
+def test_the_name_decides_what_a_file_is_served_as(
+    files: Files, name: str, claimed: str, served: str
+) -> None:
+    answer = files.get(files.stored(name, b"<script>alert(1)</script>", Content_Type=claimed)["url"])
+    assert answer.headers["content-type"] == served
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    is_active = name in ("a.js", "a.PHP", "a.swf")
+    assert answer.headers.get("content-disposition", "").startswith("attachment;") == is_active
+
+
+def test_two_content_types_are_as_bad_as_the_worse(files: Files) -> None:
+    headers = [*KEYS.items(), ("Content-Type", "text/plain"), ("Content-Type", "text/html")]
+    answer = files.client.post(f"{files.url}/a.foo", content=b"x", headers=headers)
+    assert files.refusal(answer) == (400, 130, "File upload of extension html is disabled.")
+
+
 def test_what_a_browser_would_run_is_never_shown(start_files: Callable[..., Files]) -> None:
     files = start_files(file_upload=FileUpload(enable_for_public=True, file_extensions=("*",)))
     for name in ("a.html", "a.svg", "a.xml", "a.xhtml", "a.js"):

@@ -14,11 +14,13 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import orjson
 
@@ -28,6 +30,9 @@ from parse_clone.ports import StoredFile
 CHUNK = 256 * 1024
 INCOMING = ".incoming"
 METADATA = ".metadata"
+THREADS = 16
+
+Answer = TypeVar("Answer")
 
 
 class LocalFiles:
@@ -36,11 +41,16 @@ class LocalFiles:
     def __init__(self, root: Path, *, temporary: bool = False) -> None:
         self._root = root
         self._temporary = temporary
+        self._threads = ThreadPoolExecutor(THREADS, "files")
 
     @classmethod
     def in_memory_of_the_process(cls) -> LocalFiles:
         """A store that lives as long as a database in memory."""
         return cls(Path(tempfile.gettempdir(), f"parse-files-{secrets.token_hex(8)}"), temporary=True)
+
+    async def _in_thread(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Work on the disk in threads of our own: hooks that block others cannot hold a file up."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     async def write(
         self,
@@ -53,13 +63,13 @@ class LocalFiles:
         replacing: StoredFile | None = None,
     ) -> int:
         """Store a whole file or nothing."""
-        incoming = await asyncio.to_thread(self._open_incoming)
+        incoming = await self._in_thread(self._open_incoming)
         size = 0
         try:
             async for block in blocks(content, CHUNK):
-                await asyncio.to_thread(incoming.write, block)
+                await self._in_thread(incoming.write, block)
                 size += len(block)
-            await asyncio.to_thread(self._keep, incoming, name, metadata, replacing)
+            await self._in_thread(self._keep, incoming, name, metadata, replacing)
         except BaseException:
             _forget(incoming)
             raise
@@ -104,7 +114,7 @@ class LocalFiles:
 
     async def stat(self, name: str) -> StoredFile | None:
         """Size and metadata, or None."""
-        return await asyncio.to_thread(self._stat, name)
+        return await self._in_thread(self._stat, name)
 
     def _stat(self, name: str) -> StoredFile | None:
         try:
@@ -120,10 +130,10 @@ class LocalFiles:
 
     async def read(self, name: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """Read a range in chunks, from the file as it is now."""
-        file = await asyncio.to_thread(self._open_at, name, start)
+        file = await self._in_thread(self._open_at, name, start)
         try:
             while start < end:
-                block = await asyncio.to_thread(file.read, min(CHUNK, end - start))
+                block = await self._in_thread(file.read, min(CHUNK, end - start))
                 if not block:
                     raise OSError(f"the file ends at {start}")
                 start += len(block)
@@ -138,7 +148,7 @@ class LocalFiles:
 
     async def delete(self, name: str) -> bool:
         """Delete a file and its metadata."""
-        return await asyncio.to_thread(self._delete, name)
+        return await self._in_thread(self._delete, name)
 
     def _delete(self, name: str) -> bool:
         if self._stat(name) is None:
@@ -155,7 +165,7 @@ class LocalFiles:
     async def list_names(self) -> AsyncGenerator[tuple[str, datetime], None]:
         """Every stored name with the time of its last write."""
         names = self._walk()
-        while batch := await asyncio.to_thread(lambda: list(islice(names, 500))):
+        while batch := await self._in_thread(lambda: list(islice(names, 500))):
             for found in batch:
                 yield found
 
@@ -174,7 +184,7 @@ class LocalFiles:
 
     async def sweep(self, before: datetime) -> int:
         """Remove what interrupted writes left."""
-        return await asyncio.to_thread(self._sweep, before.timestamp())
+        return await self._in_thread(self._sweep, before.timestamp())
 
     def _sweep(self, before: float) -> int:
         swept = 0
@@ -193,9 +203,10 @@ class LocalFiles:
                 yield path
 
     async def close(self) -> None:
-        """Forget a directory that was only for this process."""
+        """Let the threads end; forget a directory that was only for this process."""
         if self._temporary:
-            await asyncio.to_thread(shutil.rmtree, self._root, ignore_errors=True)
+            await self._in_thread(partial(shutil.rmtree, self._root, ignore_errors=True))
+        self._threads.shutdown(wait=False)
 
     def _path(self, name: str) -> Path:
         path = self._root / name
