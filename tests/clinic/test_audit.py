@@ -250,3 +250,15 @@ def test_what_livequery_delivers_is_recorded(clinic: Clinic) -> None:
         result = create(clinic, "LabResult")
         assert json.loads(socket.recv(10))["object"]["objectId"] == result
     assert actions(clinic, result) == [("create", clinic.provider.id), ("deliver", clinic.patient.id)]
+
+
+def test_the_download_of_an_attachment_is_recorded(clinic: Clinic) -> None:
+    doctor, patient = clinic.provider, clinic.patient
+    file = doctor.caller._client.post("/files/result.pdf", content=b"%PDF", headers={"Content-Type": "a/b"})
+    attachments = [{"__type": "File", "name": file.json()["name"]}]
+    body = {**new_body(clinic, "Message", doctor), "attachments": attachments}
+    message = doctor.caller.post("/classes/Message", body)["objectId"]
+    url = patient.caller.get(f"/classes/Message/{message}")["attachments"][0]["url"]
+    assert patient.caller._client.get(url).content == b"%PDF"
+    assert clinic.other_patient.caller._client.get(url).status_code == 404
+    assert actions(clinic, message)[-1] == ("download", patient.id)
