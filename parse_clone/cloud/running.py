@@ -9,11 +9,11 @@ import asyncio
 import contextvars
 import inspect
 import traceback
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -51,6 +51,7 @@ from parse_clone.services.triggers import (
 
 log = structlog.get_logger("cloud")
 
+T = TypeVar("T")
 Author = Callable[..., Any]
 Check = Validator | Callable[[Any], Any] | None
 
@@ -71,42 +72,50 @@ class Hook:
         """Ask the validator. False: skip the hook."""
         if self.validator is None:
             return True
-        async with self._in_time(ErrorCode.VALIDATION_ERROR):
-            if isinstance(self.validator, Validator):
-                return await check(self.validator, subject)
-            try:
-                await run_author(self.validator, request)
-            except Exception as failure:
-                raise as_validation_error(failure) from failure
-            return True
+        return await self._in_time(
+            self._validate(self.validator, request, subject), ErrorCode.VALIDATION_ERROR
+        )
 
     async def call(self, *arguments: Any) -> Any:
         """Run the function. Whatever goes wrong becomes a ParseError; 141 unless the author chose a code."""
-        async with self._in_time(self.failure_code):
-            try:
-                return await run_author(self.function, *arguments)
-            except ParseError:
-                raise
-            except Exception as failure:
-                frame = traceback.extract_tb(failure.__traceback__)[-1]
-                log.error(
-                    "cloud code failed",
-                    hook=self.place,
-                    at=f"{frame.filename}:{frame.lineno}",
-                    error=f"{type(failure).__name__}: {failure}",
-                )
-                raise ParseError(self.failure_code, str(failure) or self.silent_failure) from failure
+        return await self._in_time(self._run(*arguments), self.failure_code)
 
-    @asynccontextmanager
-    async def _in_time(self, code: int) -> AsyncIterator[None]:
+    async def _in_time(self, work: Coroutine[Any, Any, T], code: int) -> T:
         """Fail with a code what takes longer than the time limit."""
-        limit = None if self.time_limit == float("inf") else self.time_limit
+        if self.time_limit == float("inf"):
+            return await work
         try:
-            async with asyncio.timeout(limit):
-                yield
+            async with asyncio.timeout(self.time_limit):
+                return await work
         except TimeoutError as failure:
             log.error("cloud code took too long", hook=self.place, seconds=self.time_limit)
             raise ParseError(code, "Script timed out.") from failure
+
+    async def _validate(
+        self, validator: Validator | Author, request: typed.Request, subject: Subject
+    ) -> bool:
+        if isinstance(validator, Validator):
+            return await check(validator, subject)
+        try:
+            await run_author(validator, request)
+        except Exception as failure:
+            raise as_validation_error(failure) from failure
+        return True
+
+    async def _run(self, *arguments: Any) -> Any:
+        try:
+            return await run_author(self.function, *arguments)
+        except ParseError:
+            raise
+        except Exception as failure:
+            frame = traceback.extract_tb(failure.__traceback__)[-1]
+            log.error(
+                "cloud code failed",
+                hook=self.place,
+                at=f"{frame.filename}:{frame.lineno}",
+                error=f"{type(failure).__name__}: {failure}",
+            )
+            raise ParseError(self.failure_code, str(failure) or self.silent_failure) from failure
 
     def refuse_nonsense(self, failure: Exception) -> ParseError:
         """Build the error for an answer, or a change of the request, that the server cannot use."""
