@@ -18,8 +18,8 @@ ACTORS = ("anonymous", *NAMES)
 CASES = [(engine, template) for engine in ENGINES for template in MATRIX]
 BY_BATCH = {"sqlite": tuple(MATRIX), "mongo": ("patient_portal",)}
 BY_SDK = {"sqlite": (*EXPORTS, "agent/patient_portal"), "mongo": ("patient_portal",)}
-"""All doors lead to the same steps: REST is asked about every template on every engine, the others about all or
-most of them on one engine, and about one on the other."""
+"""All doors lead to the same steps: REST is asked about every template on every engine, the others about all
+or most of them on one engine, and about one on the other."""
 
 
 @pytest.mark.parametrize(("engine", "clinic"), CASES, indirect=True)
