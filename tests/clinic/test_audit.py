@@ -170,7 +170,7 @@ def test_nobody_changes_the_log_by_a_detour(clinic: Clinic) -> None:
         {"$facet": {"a": [{"$out": "AuditLog"}]}},
     )
     for stage in stages:
-        assert master.refusal("GET", "/aggregate/Notification", pipeline=[stage]) in (1, 102)
+        assert master.refusal("GET", "/aggregate/Notification", pipeline=[stage]) == 102
     for trigger in ("beforeSave", "beforeDelete"):
         hook = {"className": "AuditLog", "triggerName": trigger, "url": "http://hooks.example.org/"}
         master.ask("POST", "/hooks/triggers", hook)

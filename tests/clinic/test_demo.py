@@ -1,4 +1,4 @@
-"""`parse-clone seed demo`: a clinic that a person may look around in, made by the rules that hold for everybody."""
+"""`parse-clone seed demo`: a clinic to look around in, made by the rules that hold for everybody."""
 
 from __future__ import annotations
 
