@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -18,19 +18,25 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 async def program(answer: bytes | None) -> AsyncIterator[tuple[int, list[bytes]]]:
     """A program that answers everybody with the same bytes, or never; its port and what it was sent."""
     received: list[bytes] = []
+    connections: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
         received.append(await reader.readuntil(b"\r\n\r\n"))
         if answer is not None:
-            writer.write(answer)
-            await writer.drain()
-            writer.close()
+            with suppress(OSError):  # the caller may have heard enough
+                writer.write(answer)
+                await writer.drain()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1], received
     finally:
         server.close()
+        for writer in connections:
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
