@@ -129,8 +129,5 @@ def is_active(content_type: str) -> bool:
 def served_type(name: str) -> str:
     """The `Content-Type` of a download."""
     content_type = type_of_name(name) or OPAQUE
-    is_text = content_type.startswith("text/") or content_type in (
-        "application/json",
-        "application/javascript",
-    )
+    is_text = content_type.startswith("text/") or content_type in _TEXTS
     return f"{content_type}; charset=utf-8" if is_text else content_type

@@ -346,6 +346,23 @@ def test_a_failed_save_can_be_repeated(ward: Ward) -> None:
     assert not ward.reads(ward.tom, file)
 
 
+def test_who_takes_the_id_of_a_deleted_object_does_not_get_its_files(
+    start_server: Callable[..., RunningServer],
+) -> None:
+    server = start_server(allow_custom_object_id=True)
+    master, visitor = Caller(server, master=True), Caller(server)
+    master.post("/schemas/Chart", {"fields": FIELDS}, 200)
+    answer = master._client.post("/files/a.txt", content=b"x")
+    file = {"__type": "File", "name": answer.json()["name"]}
+    master.post("/classes/Chart", {"objectId": "chart1", "scan": file, "ACL": {}})
+    assert master.ask("DELETE", "/classes/Chart/chart1").status_code == 200
+    for _ in range(2):
+        assert visitor.refusal("POST", "/classes/Chart", {"objectId": "chart1", "scan": file}) == 119
+        assert visitor._client.get(answer.json()["url"]).status_code == 404
+    master.close()
+    visitor.close()
+
+
 def test_what_every_object_has_by_default_keeps_nobody_out(ward: Ward) -> None:
     for caller, user_id in ((ward.mia, ward.mia_id), (ward.tom, ward.tom_id)):
         answer = caller.post("/classes/Letter", {"ACL": ward.own(user_id)})

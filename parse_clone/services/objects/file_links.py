@@ -8,7 +8,7 @@ when it matters. One table of links serves all classes; it is kept only where a 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from parse_clone.core.context import RequestContext
@@ -64,8 +64,12 @@ async def link_files(toolbox: Toolbox, context: RequestContext, save: Save) -> S
         for name in set().union(*names.values()) - default_names(schema):
             if not (await find_access(save.run, toolbox, context, name)).is_granted:
                 raise permission_denied(f"The file {name} belongs to an object that this user cannot read.")
-    for holder, found in holders_of(save, names).items():
+    new_links: dict[str, frozenset[str]] = {}
+    for field, found in names.items():
+        holder = str(Holder(save.class_name, field, str(save.object_id)))
+        new_links[holder] = frozenset(found.difference(await toolbox.storage.related_ids(LINKS, [holder])))
         await toolbox.storage.link(LINKS, holder, sorted(found))
+    save = changed(save, new_links=new_links)
     operations = without_urls(schema, save.operations)
     if operations is save.operations:
         return save
@@ -78,20 +82,16 @@ def brings_files(toolbox: Toolbox, save: Save) -> bool:
     return uses_private_files(toolbox) and bool(names_set(save.schema, save.operations))
 
 
-def holders_of(save: Save, names: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """Files by field as files by holder."""
-    return {str(Holder(save.class_name, field, str(save.object_id))): found for field, found in names.items()}
-
-
 async def forget_links(toolbox: Toolbox, save: Save) -> None:
-    """Unlink the files of an object that did not come into being: its creator may want to try again."""
-    if not save.is_create or save.result is not None or not brings_files(toolbox, save):
+    """Unlink the files of an object that did not come into being: its creator may want to try again. What an
+    object of that id once held stays linked."""
+    if not save.is_create or save.result is not None or not save.new_links:
         return
     with suppress(ParseError):  # in a transaction that failed, nothing was linked
         page = Page(limit=1)
         if await toolbox.storage.find(save.schema, object_id_is(str(save.object_id)), page):
             return
-        for holder, names in holders_of(save, names_set(save.schema, save.operations)).items():
+        for holder, names in save.new_links.items():
             await toolbox.storage.unlink(LINKS, holder, sorted(names))
 
 

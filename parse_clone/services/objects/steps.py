@@ -55,7 +55,8 @@ class Save:
     `sent` is what the client asked for and never changes; `operations` is what will be written. `where` is
     the row condition of the write; `only_if_unchanged`: it also pins the state that a hook relied on.
     `original` is loaded for an update that somebody will look at, `result` is the stored state after the
-    write. `extra` joins the answer. A step that sets `answer` ends the walk.
+    write. `new_links`: the files that were linked for this save, by holder. `extra` joins the answer. A step
+    that sets `answer` ends the walk.
     """
 
     class_name: str
@@ -71,6 +72,7 @@ class Save:
     only_if_unchanged: bool = False
     original: JsonObject | None = None
     result: JsonObject | None = None
+    new_links: Mapping[str, frozenset[str]] = field(default_factory=dict)
     extra: JsonObject = field(default_factory=dict)
     answer: SaveAnswer | None = None
 
