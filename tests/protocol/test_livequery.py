@@ -109,6 +109,9 @@ def test_nothing_works_before_connect(live_server: RunningServer) -> None:
             answer = stranger.ask(message)
             assert answer["code"] == 2
             assert answer["error"].endswith(f"make sure you connect to server before {action}")
+        stranger.send({**SUBSCRIBE, "op": "update"})
+        errors = [stranger.next()["error"] for _ in range(2)]
+        assert [error.rpartition(" ")[2] for error in errors] == ["unsubscribing", "subscribing"]
 
 
 def test_the_installation_id_comes_back_in_every_frame(live_server: RunningServer, master: Caller) -> None:

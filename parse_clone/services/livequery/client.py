@@ -119,11 +119,11 @@ class LiveQueryClient:
         is_update: bool,
     ) -> None:
         """Watch a query, if this client may find what it asks for. The same request id replaces."""
+        if is_update:
+            self.unsubscribe(request_id, silently=True)
         if self._id is None:
             self._refuse_stranger("subscribing")
             return
-        if is_update:
-            self.unsubscribe(request_id, silently=True)
         try:
             await self._subscribe(request_id, class_name, where, keys, watch, session_token)
         except ParseError as error:

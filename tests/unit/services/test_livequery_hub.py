@@ -174,6 +174,24 @@ async def test_a_change_that_cannot_be_delivered_does_not_stop_the_next(
     assert ward.hub.waiting == 0
 
 
+async def test_a_query_that_cannot_be_matched_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = RecordingLog()
+    monkeypatch.setattr(hub_module, "log", log)
+    async with open_ward() as ward:
+        bad, good = await ward.watcher({"n": {"$gt": 0}}), await ward.watcher({"n": {"$gt": 1}})
+        (query, _) = ward.hub.subscriptions.candidates(CLASS, [{"n": 5}])
+
+        def fail(state: Any) -> bool:
+            raise ZeroDivisionError
+
+        query.matches = fail
+        await ward.save({"n": 5})
+    assert (len(bad.events), len(good.events)) == (0, 1)
+    assert log.errors == ["a change was not delivered"]
+
+
 # --- Rights ----------------------------------------------------------------------------------------------
 
 
