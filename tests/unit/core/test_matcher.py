@@ -51,7 +51,7 @@ from tests.strategies import (
     scalars,
 )
 
-OLD, NEW, _ = TIMESTAMPS
+OLD, NEW = TIMESTAMPS[:2]
 
 
 def matching(condition: Condition, rows: dict[str, JsonObject]) -> str:
