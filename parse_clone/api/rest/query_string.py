@@ -1,7 +1,7 @@
 """Query strings and forms: names and texts, read as Parse reads them.
 
-A value that is JSON counts as JSON (`limit=10`), any other as text (`order=-name`); `where[ward]=W2` nests,
-a name that comes again (`keys=a&keys=b`) makes a list.
+A value that is JSON counts as JSON (`limit=10`), any other as text (`order=-name`); a name that comes again
+(`keys=a&keys=b`) makes a list. In a query string `where[ward]=W2` nests; `keys[]=a`, `keys[0]=a` are lists.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from parse_clone.core.json_types import Json, JsonObject
+from parse_clone.core.names import is_array_index
 
 MAX_PARAMETERS = 1000
 MAX_DEPTH = 5
@@ -21,21 +22,37 @@ _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
 def decode_query_string(text: str) -> JsonObject:
     """Read the parameters of a URL."""
-    return {name: _decode_json(value) for name, value in decode_form(text).items()} if text else {}
+    return (
+        {name: _decode_json(_with_lists(value)) for name, value in _read(text, nests=True).items()}
+        if text
+        else {}
+    )
 
 
 def decode_form(text: str) -> JsonObject:
-    """Read a form: every value is text."""
+    """Read a form: every value is text, or a list of texts."""
+    return _read(text, nests=False)
+
+
+def _read(text: str, *, nests: bool) -> JsonObject:
     form: JsonObject = {}
     first = "&".join(text.split("&", MAX_PARAMETERS)[:MAX_PARAMETERS])
     for name, value in parse_qsl(first, keep_blank_values=True):
-        if "[" in name:
+        if nests and "[" in name:
             _put(form, name, value)
         elif name in form:
             form[name] = [*_listed(form[name]), value]
         else:
             form[name] = value
     return form
+
+
+def _with_lists(value: Json) -> Json:
+    """Turn maps whose keys only count (`keys[0]`, `keys[]`) into lists, at any depth."""
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _with_lists(member) for key, member in value.items()}
+    return list(inner.values()) if all(map(is_array_index, inner)) else inner
 
 
 def _listed(value: Json) -> list[Json]:

@@ -7,7 +7,9 @@ is says `services/users/authentication.py`.
 from __future__ import annotations
 
 import binascii
+import zlib
 from base64 import b64decode
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +115,22 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) ->
     return b"".join(chunks)
 
 
+def inflate(body: bytes, encoding: str, limit: int) -> bytes:
+    """Undo the compression that `Content-Encoding` names (415 for others); the limit is for the result."""
+    if encoding not in ("gzip", "deflate"):
+        raise HttpError(415, f'unsupported content encoding "{encoding}"')
+    inflater = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # the header tells which of the two it is
+    try:
+        plain = inflater.decompress(body, limit + 1)
+    except zlib.error:
+        raise HttpError(400, "The body is not compressed as its Content-Encoding says.") from None
+    if len(plain) > limit:
+        raise BodyTooLarge
+    if not inflater.eof:
+        raise HttpError(400, "The compressed body ends too early.")
+    return plain
+
+
 class BodyTooLarge(Exception):
     """A body has more bytes than the settings allow."""
 
@@ -134,9 +152,11 @@ def decode_body(body: bytes, content_type: str) -> JsonObject:
     if len(body) > MAX_CONTAINERS and body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
         raise body_too_large()
     try:
-        decoded: Json = orjson.loads(body)
+        decoded: Json = orjson.loads(body.removeprefix(BOM_UTF8))  # some clients mark the encoding
     except orjson.JSONDecodeError as error:
         raise HttpError(400, f"Malformed JSON: {error}") from None
+    if decoded == []:  # what some languages make of a map without members
+        return {}
     if not isinstance(decoded, dict):
         raise HttpError(400, "The body must be a JSON object.")
     return decoded

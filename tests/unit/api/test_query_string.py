@@ -24,7 +24,10 @@ from parse_clone.api.rest.query_string import decode_form, decode_query_string
         ("limit=NaN&skip=Infinity", {"limit": "NaN", "skip": "Infinity"}),
         ("where[ward]=W2&where[bed]=5", {"where": {"ward": "W2", "bed": "5"}}),
         ("where[a][b]=c", {"where": {"a": {"b": "c"}}}),
-        ("where[]=a&where[]=b", {"where": {"0": "a", "1": "b"}}),
+        ("keys[]=a&keys[]=b", {"keys": ["a", "b"]}),
+        ("include[0]=ward", {"include": ["ward"]}),
+        ("where[$or][0][bed]=1&where[$or][1][bed]=2", {"where": {"$or": [{"bed": "1"}, {"bed": "2"}]}}),
+        ("where[0]=a&where[x]=b", {"where": {"0": "a", "x": "b"}}),
         ("keys=a&keys=b&keys=c", {"keys": ["a", "b", "c"]}),
         ("[x]=1", {"[x]": 1}),
         ("where[open=1", {"where[open": 1}),
@@ -37,10 +40,11 @@ def test_values_are_json_or_text_and_brackets_nest(text: str, decoded: dict[str,
 
 def test_forms_keep_texts() -> None:
     assert decode_form("limit=10&name=Ada+L") == {"limit": "10", "name": "Ada L"}
+    assert decode_form("a[b]=1&tags=x&tags=y") == {"a[b]": "1", "tags": ["x", "y"]}
 
 
 def test_nesting_ends_somewhere() -> None:
-    decoded: Any = decode_form("a" + "[b]" * 100 + "=x")
+    decoded: Any = decode_query_string("a" + "[b]" * 100 + "=x")
     depth = 0
     while isinstance(decoded, dict):
         decoded, depth = next(iter(decoded.values())), depth + 1

@@ -77,6 +77,8 @@ class Batch:
         method, body = entry.get("method"), entry.get("body")
         if method == "POST" and segments == ["batch"]:
             raise ParseError(ErrorCode.INVALID_JSON, "nested batch requests are not allowed")
+        if body and not isinstance(body, dict):
+            raise ParseError(ErrorCode.INVALID_JSON, "batch request body must be an object")
         return (
             method if isinstance(method, str) else "undefined",
             segments,
