@@ -140,13 +140,16 @@ class _Decoder:
     def constraint(self, key: str, value: Json) -> list[Where]:
         field_type = None if self.schema is None else self.schema.type_of(key)
         field = QueryField(key, field_type, self.limits, self.now)
+        if value in ({}, []):
+            self.count(1)
+            return [field.on_relation(field.memberless)]
         if isinstance(value, dict):
             value = _with_direct_part_as_operator(value)
             self.count(len(value))
             if all(name.startswith("$") for name in value):
                 return [field.on_relation(part) for part in decode_operators(field, value)]
         self.count(1)
-        return [] if value == [] else [field.on_relation(decode_direct(field, value))]
+        return [field.on_relation(decode_direct(field, value))]
 
 
 def _without_sorting(part: Where) -> Where:
@@ -207,7 +210,7 @@ def decode_order(order: Json, schema: ClassSchema | None) -> tuple[SortKey, ...]
 def _check_sortable(path: str, class_name: str) -> None:
     if _is_login_id(path):
         raise ParseError(ErrorCode.INVALID_KEY_NAME, f"Cannot sort by {path}")
-    if not is_field_name(root_of(path), class_name):
+    if not is_field_name(root_of(path), class_name) or "" in path.split("."):
         raise ParseError(ErrorCode.INVALID_KEY_NAME, f"Invalid field name: {path}.")
 
 

@@ -103,6 +103,12 @@ class QueryField:
         """A constraint that nothing meets, which still tells what it is about."""
         return In(self.path, ())
 
+    @property
+    def memberless(self) -> Leaf:
+        """What `{}` and `[]` ask for: an object without members, so nothing where no object can be."""
+        holds_objects = self.is_interior or self.type is None or self.type.name == "Object"
+        return In(self.path, ({},)) if holds_objects else self.nothing
+
     def accepts(self, value: Json) -> bool:
         """Is this a value that an object could have here?"""
         if isinstance(value, dict) and value.get("__type") in _ATOMS:
@@ -224,18 +230,9 @@ def _not_in(field: QueryField, value: Json, constraint: JsonObject) -> Leaf:
 
 
 def _flat_atoms(field: QueryField, values: Json, refusal: str) -> Iterator[Json]:
-    # There may be a hundred thousand: those that `atom` would leave as they are need not go through it.
-    has_target = field.type is not None and field.type.target is not None
-    plain = _NUMBERS_AND_SO_ON if has_target else {*_NUMBERS_AND_SO_ON, str}
     for value in field.array(values, refusal):
-        if type(value) in plain:
-            yield value
-        else:
-            for atom in value if isinstance(value, list) else (value,):
-                yield field.atom(atom)
-
-
-_NUMBERS_AND_SO_ON = frozenset({int, float, bool, type(None)})
+        for atom in value if isinstance(value, list) else (value,):
+            yield field.atom(atom)
 
 
 def _contains_all(field: QueryField, value: Json, constraint: JsonObject) -> Leaf:

@@ -190,6 +190,12 @@ async def test_missing_and_null_come_first_ascending_and_last_descending(storage
     assert descending == ["w1", "w4", "w2", "w3"]
 
 
+async def test_without_a_search_there_is_no_score(storage: Storage) -> None:
+    await storage.insert(WARD, [ward("w1", name="x")])
+    page = Page(order=(SortKey("$score"),), keys=frozenset({"name", "$score"}))
+    assert await find(storage, page=page) == [ward("w1", name="x")]
+
+
 async def test_keys_select_fields_beside_those_that_always_come(storage: Storage) -> None:
     acl: JsonObject = {"*": {"read": True}}
     await storage.insert(WARD, [ward("w1", name="x", beds=3, info={"a": 1}, ACL=acl)])

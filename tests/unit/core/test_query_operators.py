@@ -72,8 +72,13 @@ DIRECT: list[tuple[str, Json, Where]] = [
     ("nurses", NURSE, In("nurses", (NURSE,))),
     ("nurses", None, In("nurses", ())),
     ("nurses", "n1", In("nurses", ())),
-    ("name", {}, AllOf()),
-    ("name", [], AllOf()),
+    ("name", {}, In("name", ())),
+    ("name", [], In("name", ())),
+    ("vitals", {}, In("vitals", ({},))),
+    ("vitals", [], In("vitals", ({},))),
+    ("tags", {}, In("tags", ({},))),
+    ("unknown", {}, In("unknown", ({},))),
+    ("nurses", {}, In("nurses", ())),
 ]
 
 

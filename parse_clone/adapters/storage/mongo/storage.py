@@ -119,11 +119,14 @@ class MongoStorage:
         return [(str(obj["objectId"]), orjson.dumps(obj)) for obj in await self.find(schema, where, page)]
 
     def _query(self, codec: RowCodec, where: Condition, page: Page) -> Row:
-        keys = page.keys
+        keys, order = page.keys, page.order
+        if not _asks(where, TextSearch):  # no text was searched: there is no score
+            keys = None if keys is None else keys - {"$score"}
+            order = tuple(key for key in order if key.path != "$score")
         return {
             "filter": compile_filter(codec, where, nearest_first=not page.order),
             "projection": None if keys is None else _projection(codec, keys),
-            "sort": compile_sort(codec, page.order) or None,
+            "sort": compile_sort(codec, order) or None,
             "skip": page.skip,
             "limit": page.limit or 0,
             "batch_size": page.limit if page.limit and page.limit > _FIRST_BATCH else 0,
@@ -396,7 +399,7 @@ def _open_client(uri: str, options: Mapping[str, Any]) -> AsyncMongoClient[Row]:
         ) from None
 
 
-def _asks(where: Condition, kind: type[Near | Regex]) -> bool:
+def _asks(where: Condition, kind: type[Near | Regex | TextSearch]) -> bool:
     return any(isinstance(leaf, kind) for leaf in leaves(where))
 
 
