@@ -21,7 +21,7 @@ from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import root_of
 from parse_clone.core.query import EVERYTHING, NOTHING, AnyOf, Condition, In, ReadableBy, WritableBy, all_of
 from parse_clone.core.schema import ClassSchema
-from parse_clone.core.system_classes import MASTER_ONLY_CLASSES
+from parse_clone.core.system_classes import MASTER_ONLY_CLASSES, WRITTEN_BY_ROUTES
 from parse_clone.core.values import pointer
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
 from parse_clone.immutable import immutable
@@ -35,7 +35,7 @@ _WRITES = frozenset({"create", "update", "delete"})
 
 def check_class_access(class_name: str, operation: ObjectOperation, auth: Auth) -> None:
     """Refuse what no class permission can grant: closed classes, writes with the read-only key, links that
-    are not written through their relation (119)."""
+    are not written through their relation (119), objects of classes that have routes of their own (103)."""
     if not auth.is_privileged:
         method = "find" if operation == "count" else operation
         if class_name == "_Installation" and method in ("find", "delete"):
@@ -46,6 +46,8 @@ def check_class_access(class_name: str, operation: ObjectOperation, auth: Auth) 
         raise permission_denied(f"read-only masterKey isn't allowed to perform the {operation} operation.")
     elif class_name.startswith("_Join:") and operation in _WRITES:
         raise permission_denied(f"{class_name} is written by operations on its relation field only.")
+    elif class_name in WRITTEN_BY_ROUTES and operation == "create":
+        raise ParseError(ErrorCode.INVALID_CLASS_NAME, f"invalid className: {class_name}")
 
 
 def _closed(method: str, collection: str) -> ParseError:

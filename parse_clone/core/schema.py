@@ -226,7 +226,15 @@ def check_types(
                 new[root] = _new_field(schema, new, wanted)
         elif wanted is not None and known.type != wanted:
             raise type_mismatch(f"{schema.name}.{root}", known.type, wanted)
+        elif wanted is None and isinstance(operation, Set) and root != path and not _has_parts(known.type):
+            raise type_mismatch(
+                f"{schema.name}.{root}", known.type, _OBJECT
+            )  # null has no type, its place has
     return new
+
+
+def _has_parts(field_type: FieldType) -> bool:
+    return field_type.name in ("Object", "Array")
 
 
 def _root_and_type(class_name: str, path: str, operation: Operation) -> tuple[str, FieldType | None]:

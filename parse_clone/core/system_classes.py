@@ -92,7 +92,10 @@ VOLATILE_CLASSES = frozenset(
 MASTER_ONLY_CLASSES = VOLATILE_CLASSES
 """Only privileged callers reach their objects; join tables likewise."""
 
-CLIENT_CREATABLE = SYSTEM_CLASSES - {"_Hooks", "_GlobalConfig", "_GraphQLConfig"}
+WRITTEN_BY_ROUTES = frozenset({"_Hooks", "_GlobalConfig", "_GraphQLConfig"})
+"""Their rows come into being by routes of their own, never as objects."""
+
+CLIENT_CREATABLE = SYSTEM_CLASSES - WRITTEN_BY_ROUTES
 """May come into being by a client's request although `allowClientClassCreation` is off."""
 
 INITIAL_CLASSES = ("_User", "_Role", "_Idempotency")

@@ -16,7 +16,7 @@ from math import isfinite
 from typing import TypeGuard
 from urllib.parse import urlsplit
 
-from parse_clone.core.javascript import json_of
+from parse_clone.core.javascript import json_of, text_of
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.errors import ErrorCode, ParseError
 
@@ -196,9 +196,15 @@ def _normal_polygon(coordinates: Json) -> JsonObject | None:
         return None
     ring: list[Json] = []
     for pair in coordinates:
-        if not (isinstance(pair, list) and len(pair) == 2 and is_number(pair[0]) and is_number(pair[1])):
+        if not (isinstance(pair, list) and len(pair) == 2):
             return None
-        ring.append([plain_number(pair[0]), plain_number(pair[1])])
+        latitude, longitude = pair
+        if not (is_number(latitude) and is_number(longitude)):
+            return None
+        if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+            text = f"GeoJSON: coordinates out of bounds: [{text_of(latitude)}, {text_of(longitude)}]"
+            raise ParseError(ErrorCode.INVALID_JSON, text)
+        ring.append([plain_number(latitude), plain_number(longitude)])
     return {"__type": "Polygon", "coordinates": closed_ring(ring)}
 
 

@@ -37,7 +37,6 @@ async def walk_delete(
 
 async def authorize_delete(toolbox: Toolbox, context: RequestContext, deletion: Deletion) -> Deletion:
     """Ask the class permissions which rows this caller may delete."""
-    toolbox.triggers.check_may_remove(deletion.class_name)
     return replace(deletion, where=row_condition(deletion.schema, "delete", context.auth))
 
 
@@ -57,14 +56,14 @@ async def require_deleted(toolbox: Toolbox, context: RequestContext, deletion: D
     readable = row_condition(deletion.schema, "get", context.auth) if original is not None else None
     if original is None or readable is None or not matches(readable, original):
         raise ParseError(ErrorCode.OBJECT_NOT_FOUND, "Object not found for delete.")
+    if not matches(deletion.where, original):
+        raise object_not_found()
     return replace(deletion, original=original)
 
 
 async def run_before_delete(toolbox: Toolbox, context: RequestContext, deletion: Deletion) -> Deletion:
     """Let cloud code refuse."""
     if deletion.original is not None:
-        if not matches(deletion.where, deletion.original):
-            raise object_not_found()
         await run_trigger(
             toolbox,
             ObjectEvent(TriggerKind.BEFORE_DELETE, deletion.class_name, context, object=deletion.original),

@@ -15,6 +15,7 @@ import structlog
 from parse_clone.core.acl import normalize_acl
 from parse_clone.core.context import Privilege, RequestContext
 from parse_clone.core.draft import Draft
+from parse_clone.core.javascript import is_truthy
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.matcher import matches
 from parse_clone.core.names import JoinTable, is_class_name
@@ -131,9 +132,9 @@ def take_object_id(toolbox: Toolbox, request: SaveRequest) -> tuple[JsonObject, 
                 f"expected String but got {type_name(given)}",
             )
         return body, given
-    if given:
+    if is_truthy(given):
         raise ParseError(ErrorCode.INVALID_KEY_NAME, "objectId is an invalid field name.")
-    if body.get("id"):
+    if is_truthy(body.get("id")):
         raise ParseError(ErrorCode.INVALID_KEY_NAME, "id is an invalid field name.")
     body.pop("id", None)
     return body, toolbox.ids.object_id(toolbox.settings.object_id_size)
@@ -161,10 +162,10 @@ def check_class_creation(toolbox: Toolbox, context: RequestContext, class_name: 
 
 def check_new_class(request: SaveRequest) -> None:
     """A create may bring its class into being; an update of a class that does not exist finds nothing."""
-    if request.object_id is not None:
-        raise object_not_found()
     if not is_class_name(request.class_name):
         raise ParseError(ErrorCode.INVALID_JSON, "schema class name does not revalidate")
+    if request.object_id is not None:
+        raise object_not_found()
 
 
 # --- Steps -----------------------------------------------------------------------------------------------
@@ -172,7 +173,6 @@ def check_new_class(request: SaveRequest) -> None:
 
 async def authorize_save(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     """Ask the class permissions; for an update they also say which rows may be written."""
-    toolbox.triggers.check_may_write(save.class_name)
     if save.is_new_class:
         return save
     if save.is_create:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from parse_clone.core.auth_data import ProviderRequest
 from parse_clone.core.context import RequestContext
+from parse_clone.core.javascript import is_truthy
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.operations import Set
 from parse_clone.errors import ErrorCode, ParseError
@@ -51,7 +52,7 @@ async def identify_by_password(
 def decode_challenges(parameters: JsonObject) -> dict[str, JsonObject]:
     """What the client hands to each provider."""
     given = parameters.get("challengeData")
-    if not given:
+    if not is_truthy(given):
         raise refused("Nothing to challenge.")
     if not isinstance(given, dict):
         raise refused("challengeData should be an object.")

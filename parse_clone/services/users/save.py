@@ -60,12 +60,7 @@ from parse_clone.services.users.external_login import (
     stored_auth_data,
     validate,
 )
-from parse_clone.services.users.login import (
-    audited_attempt,
-    open_login_session,
-    run_before_login,
-    store_proof,
-)
+from parse_clone.services.users.login import open_login_session, run_before_login, store_proof
 from parse_clone.services.users.own_row import read_own_row
 from parse_clone.services.users.passwords import check_password_policy, password_operations
 from parse_clone.services.users.sessions import close_sessions, open_session
@@ -151,12 +146,6 @@ async def log_in_by_provider(toolbox: Toolbox, context: RequestContext, save: Sa
     given = as_user_save(save).auth_data
     if not save.is_create or not given:
         return save
-    async with audited_attempt(toolbox, context, {"authProvider": ",".join(given)}):
-        return await sign_up_or_log_in(toolbox, context, save, given)
-
-
-async def sign_up_or_log_in(toolbox: Toolbox, context: RequestContext, save: Save, given: AuthData) -> Save:
-    """Have providers prove an identity, and find whose it is."""
     auth_data = await complete(toolbox, given)
     owners = [owner for owner in await find_owners(toolbox, auth_data) if may_log_in(context, owner)]
     owner = owners[0] if owners else None
@@ -288,6 +277,8 @@ IS_EMAIL = re.compile(r".+@.+").fullmatch
 
 async def check_email(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     """Refuse what is no e-mail address (125) or somebody else's (203); a new one may have to be verified."""
+    if save.operations.get("email") == Set(None):  # stored, it would be an address that two users share
+        save = with_operations(save, {"email": Delete()})
     email = text_of(save.operations.get("email"))
     if email is None:
         return save

@@ -316,6 +316,8 @@ def test_classes_are_rows_of_types_and_metadata() -> None:
     }
     assert "_metadata" not in encode_schema(ClassSchema("Plain", DEFAULT_FIELDS))
     assert {"password", "ACL"}.isdisjoint(encode_schema(with_system_fields(system_schema("_User"))))
+    door = ClassSchema("Door", {**DEFAULT_FIELDS, "password": Field(FieldType("Number"))})
+    assert decode_schema(encode_schema(door)) == door
 
 
 def test_classes_are_read_with_every_operation() -> None:

@@ -70,6 +70,13 @@ def test_privileged_callers_read_every_class(class_name: str, auth: Auth) -> Non
     check_class_access(class_name, "find", auth)
 
 
+@pytest.mark.parametrize("class_name", ["_Hooks", "_GlobalConfig", "_GraphQLConfig"])
+def test_what_has_routes_of_its_own_is_not_created_as_an_object(class_name: str) -> None:
+    with pytest.raises(ParseError) as caught:
+        check_class_access(class_name, "create", MASTER)
+    assert (caught.value.code, caught.value.message) == (103, f"invalid className: {class_name}")
+
+
 @pytest.mark.parametrize(
     ("operation", "method"),
     [("find", "find"), ("count", "find"), ("delete", "delete"), ("get", None), ("create", None)],

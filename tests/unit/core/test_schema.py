@@ -147,6 +147,8 @@ def test_two_paths_into_one_new_field_must_agree() -> None:
         ),
         ("createdAt", Set("2026"), "schema mismatch for LabResult.createdAt; expected Date but got String"),
         ("ACL.x", Set(1), "schema mismatch for LabResult.ACL; expected ACL but got Object"),
+        ("ACL.x", Set(None), "schema mismatch for LabResult.ACL; expected ACL but got Object"),
+        ("code.x", Set(None), "schema mismatch for LabResult.code; expected String but got Object"),
     ],
 )
 def test_values_of_another_type_are_refused(path: str, operation: Operation, text: str) -> None:

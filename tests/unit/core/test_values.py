@@ -203,6 +203,14 @@ def test_a_bad_type_is_named(value: JsonObject) -> None:
     assert (caught.value.code, caught.value.message) == (111, f"This is not a valid {value['__type']}")
 
 
+@pytest.mark.parametrize("outside", [[90.5, 0], [-91, 0], [0, 180.5], [0, -181]])
+def test_a_polygon_lies_on_the_earth(outside: list[float]) -> None:
+    with pytest.raises(ParseError) as caught:
+        normal_value(typed("Polygon", coordinates=[[0, 0], [0, 1], outside]))
+    text = f"GeoJSON: coordinates out of bounds: [{outside[0]}, {outside[1]}]"
+    assert (caught.value.code, caught.value.message) == (107, text)
+
+
 def test_a_polygon_needs_three_corners() -> None:
     with pytest.raises(ParseError) as caught:
         closed_ring([[0, 0], [1, 1], [0, 0]])

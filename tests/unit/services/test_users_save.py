@@ -212,6 +212,26 @@ async def test_forbidden_and_unknown_users_look_the_same() -> None:
             await clinic.save(master(), "_User", {"ward": "W3"}, "unknownUsr")
 
 
+async def test_a_readable_user_is_not_deleted_by_another_even_where_a_hook_looks_at_him() -> None:
+    async def look(event: TriggerEvent) -> None:
+        return None
+
+    async with open_clinic() as clinic:
+        clinic.toolbox.triggers.set(TriggerKind.BEFORE_DELETE, "_User", look)
+        ada = await clinic.sign_up(ACL={"*": {"read": True}})
+        bob = await clinic.sign_up("bob")
+        with refusal(ErrorCode.SESSION_MISSING, "Permission denied"):
+            await clinic.delete(await clinic.context(bob["sessionToken"]), "_User", ada["objectId"])
+
+
+async def test_an_address_set_to_null_is_no_address() -> None:
+    async with open_clinic() as clinic:
+        ada = await clinic.sign_up(email=None)
+        await update(clinic, ada["sessionToken"], ada["objectId"], email="ada@clinic.example")
+        await update(clinic, ada["sessionToken"], ada["objectId"], email=None)
+        assert "email" not in await clinic.row("_User", ada["objectId"])
+
+
 async def test_nobody_deletes_a_user_without_a_session() -> None:
     async with open_clinic() as clinic:
         ada = await clinic.sign_up()

@@ -16,7 +16,7 @@ from parse_clone.core.system_classes import DEFAULT_FIELDS, DEFAULT_INDEXES
 CASE_INSENSITIVE = Collation(locale="en_US", strength=2)
 
 _NOT_FIELDS = frozenset({"_id", "_metadata", "_client_permissions"})
-_NEVER_LISTED = frozenset({"ACL", "password", "_hashed_password", "_rperm", "_wperm", "_acl"})
+_NEVER_LISTED = frozenset({"ACL", "_hashed_password", "_rperm", "_wperm", "_acl"})
 _TYPE_NAMES: Mapping[str, TypeName] = {
     "string": "String",
     "number": "Number",
@@ -85,19 +85,20 @@ def _encode_type(field_type: FieldType) -> str:
             return name.lower()
 
 
-def is_listed(name: str) -> bool:
-    """Is this a field that rows of `_SCHEMA` mention?"""
-    return name not in _NEVER_LISTED
+def is_listed(class_name: str, name: str) -> bool:
+    """Is this a field that rows of `_SCHEMA` mention? A user's password is none, that of other classes is."""
+    return name not in _NEVER_LISTED and (class_name, name) != ("_User", "password")
 
 
 def encode_schema(schema: ClassSchema) -> Row:
     """Write a new class as its row."""
     row: Row = {"_id": schema.name}
-    row |= {name: _encode_type(field.type) for name, field in schema.fields.items() if is_listed(name)}
+    listed = {name: field for name, field in schema.fields.items() if is_listed(schema.name, name)}
+    row |= {name: _encode_type(field.type) for name, field in listed.items()}
     metadata: Row = {}
     if schema.permissions is not None:
         metadata["class_permissions"] = schema.permissions
-    options = {name: dict(f.options) for name, f in schema.fields.items() if f.options and is_listed(name)}
+    options = {name: dict(field.options) for name, field in listed.items() if field.options}
     if options:
         metadata["fields_options"] = options
     return row | {"_metadata": metadata} if metadata else row

@@ -127,7 +127,7 @@ class SchemaCollection:
         additions = [
             UpdateOne({"_id": class_name, name: {"$exists": False}}, added_field(name, field), upsert=True)
             for name, field in fields.items()
-            if is_listed(name)
+            if is_listed(class_name, name)
         ]
         if not additions or class_name in VOLATILE_CLASSES:
             return

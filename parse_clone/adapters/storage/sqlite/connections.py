@@ -49,14 +49,7 @@ _OVERFULL_PAGES = 20_000  # 80 MB: the log must start anew, though writers wait 
 
 
 class TooSlow(Exception):
-    """Something takes longer, or took longer, than the event loop can wait."""
-
-
-_LONG_TEXT = 256 * 1024
-
-
-def _is_long(values: Sequence[object]) -> bool:
-    return any(isinstance(value, str) and len(value) > _LONG_TEXT for value in values)
+    """A read took longer than the event loop can wait."""
 
 
 def database_error(error: Exception) -> ParseError:
@@ -139,14 +132,12 @@ class Connection:
     def rows_to_change(self, query: Sql) -> list[SqlRow]:
         """Run a query for rows that will be written. Raises `TooSlow` for many, too."""
         found = self.rows(query)
-        if self.time_limit < inf and (len(found) > MANY_ROWS or any(map(_is_long, found))):
+        if len(found) > MANY_ROWS and self.time_limit < inf:
             raise TooSlow
         return found
 
     def change(self, statement: str, parameters: Sequence[Binding] = ()) -> None:
-        """Run a statement that writes. Raises `TooSlow` for a long text, before anything is done with it."""
-        if self.time_limit < inf and _is_long(parameters):
-            raise TooSlow
+        """Run a statement that writes."""
         self.driver.execute(statement, tuple(parameters))
 
     def atomically(self, work: Work[T]) -> T:
@@ -202,9 +193,8 @@ class _Slowness:
 class Database:
     """The file, as one process uses it. `:memory:` is a file of its own that goes away with it."""
 
-    def __init__(self, path: str, setup: Sequence[str] = (), application_id: int = 0) -> None:
-        """`setup`: statements that make what every file has; `application_id`: how files tell whose they are
-        and in which form. Raises `SettingsError` for a file that cannot be used, or is of another kind."""
+    def __init__(self, path: str, setup: Sequence[str] = ()) -> None:
+        """`setup`: statements that make what every file has."""
         self._ephemeral = tempfile.TemporaryDirectory(prefix="parse_clone-") if path == IN_MEMORY else None
         self._path = _create_file(Path(self._ephemeral.name, "data.db") if self._ephemeral else Path(path))
         self._open: list[Connection] = []
@@ -219,7 +209,7 @@ class Database:
         self._log_pages = 0
         self._checkpoint: asyncio.Future[None] | None = None
         try:
-            self._set_up(setup, application_id)
+            self._set_up(setup)
             self._main = self._connect()
         except apsw.Error as error:
             raise SettingsError(f"databaseURI: cannot use {path} as a file of SQLite ({error})") from error
@@ -232,16 +222,8 @@ class Database:
         self._open.append(connection)
         return connection
 
-    def _set_up(self, statements: Sequence[str], application_id: int) -> None:
+    def _set_up(self, statements: Sequence[str]) -> None:
         connection = self._connect(busy_timeout=PATIENCE)
-        found = connection.rows(Sql("PRAGMA application_id"))[0][0]
-        if found not in (0, application_id):
-            self._close(connection)
-            raise SettingsError(
-                f"databaseURI: {self._path} is of another program, or of a newer version of this one"
-            )
-        if found != application_id:
-            connection.change(f"PRAGMA application_id = {application_id}")
         for statement in statements:
             connection.change(statement)
         self._close(connection)
@@ -454,11 +436,10 @@ class Database:
     # --- The end ------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Finish what waits and close all connections; the last one moves the log into the file."""
+        """Finish what waits and close all connections."""
         self._write_waiting()
         for connection in [*self._open]:
-            if connection is not self._main:  # what is interrupted leaves the log where it is
-                connection.driver.interrupt()
+            connection.driver.interrupt()
         for threads in (self._readers, self._writer):
             await asyncio.to_thread(threads.shutdown)
         for connection in reversed([*self._open]):
