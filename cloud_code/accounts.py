@@ -24,6 +24,8 @@ from parse_clone.cloud import AfterSave, BeforeSave, Client, Cloud, FunctionRequ
 APPLICATIONS = "ProviderApplication"
 GRANTED = (ADMIN_ROLE, AUDITOR_ROLE)
 ROLES = (PATIENT_ROLE, PROVIDER_ROLE, *GRANTED)
+NO_ROLE = "none"
+"""What the field for the role says of somebody who has none."""
 READ, WRITE = {"read": True}, {"read": True, "write": True}
 
 
@@ -74,6 +76,7 @@ def register_accounts(cloud: Cloud, template: Template, audit: Audit) -> None:
         await audit.note(request, "applyAsProvider", "_User", user_id)
         await client.save(application)
         await client.remove_from_role(PATIENT_ROLE, user_id)
+        await show_role(client, template, user_id, NO_ROLE)
 
     @cloud.function("approveProvider")
     async def approve(request: FunctionRequest) -> None:
@@ -94,6 +97,7 @@ def register_accounts(cloud: Cloud, template: Template, audit: Audit) -> None:
             if role == PROVIDER_ROLE or role.startswith(team_role("")):
                 await audit.note(request, "revokeRole", "_Role", role, {"user": user_id})
                 await client.remove_from_role(role, user_id)
+        await show_role(client, template, user_id, NO_ROLE)
 
     @cloud.function("grantRole")
     async def grant(request: FunctionRequest) -> None:
@@ -117,8 +121,7 @@ async def decide(request: FunctionRequest, audit: Audit, template: Template, *, 
     action, role = ("approveProvider", PROVIDER_ROLE) if approved else ("rejectProvider", PATIENT_ROLE)
     await audit.note(request, action, "_Role", role, {"user": user_id})
     await client.add_to_role(role, user_id)
-    if approved:
-        await show_provider(client, template, user_id)
+    await show_role(client, template, user_id, role)
     for application in applications:
         application["status"] = "approved" if approved else "rejected"
         if request.user is not None:
@@ -126,13 +129,14 @@ async def decide(request: FunctionRequest, audit: Audit, template: Template, *, 
         await client.save(application)
 
 
-async def show_provider(client: Client, template: Template, user_id: str) -> None:
-    """Let the people of the clinic see who a provider is."""
+async def show_role(client: Client, template: Template, user_id: str, role: str) -> None:
+    """Let the user tell his role, if he has a field for it, and the people of the clinic see who a provider
+    is. Rights come from roles alone."""
     user = await client.get("_User", user_id)
-    everybody = {f"role:{role}": READ for role in (PATIENT_ROLE, PROVIDER_ROLE, ADMIN_ROLE)}
-    user.acl = {**everybody, user_id: WRITE}
+    everybody = {f"role:{name}": READ for name in (PATIENT_ROLE, PROVIDER_ROLE, ADMIN_ROLE)}
+    user.acl = {**everybody, user_id: WRITE} if role == PROVIDER_ROLE else user_acl(user_id)
     if template.user_role_field is not None:
-        user[template.user_role_field] = PROVIDER_ROLE
+        user[template.user_role_field] = role
     await client.save(user)
 
 
@@ -149,6 +153,7 @@ async def change_role(request: FunctionRequest, audit: Audit, template: Template
         await client.remove_from_role(PATIENT_ROLE, user_id)
     else:
         await client.remove_from_role(role, user_id)
+    await show_role(client, template, user_id, role if action == "grantRole" else NO_ROLE)
 
 
 def user_acl(user_id: str) -> dict[str, dict[str, bool]]:

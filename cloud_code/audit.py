@@ -12,19 +12,18 @@ from typing import Any
 
 import orjson
 
-from cloud_code.cases import ADMIN_ROLE, AUDITOR_ROLE, acting, refused
+from cloud_code.cases import ADMIN_ROLE, AUDITOR_ROLE, acting
 from cloud_code.lifecycle import is_published
 from cloud_code.rules import Template
 from parse_clone.cloud import (
     AuditEvent,
     AuditTrail,
     Auth,
-    BeforeDelete,
-    BeforeSave,
     Client,
     Cloud,
     ParseObject,
     Pointer,
+    RelationChange,
     Request,
 )
 
@@ -39,8 +38,10 @@ READS = {
     "aggregate": "aggregate",
     "download": "download",
     "deliver": "deliver",
+    "search": "search",
 }
-"""What is read, in the words of the log. A delivery is an event of LiveQuery."""
+"""What is read, in the words of the log. A delivery is an event of LiveQuery, a search a subquery: its answer
+is not shown, and yet decides what is."""
 READERS = {f"role:{role}": {"read": True} for role in (ADMIN_ROLE, AUDITOR_ROLE)}
 ALWAYS = ("_User", "_Role", "RecordVersion")
 
@@ -127,32 +128,33 @@ def details_of(event: AuditEvent) -> dict[str, Any]:
     details: dict[str, Any] = {}
     if event.operations:
         details["changed"] = sorted(name for name in event.operations if not name.startswith("_"))
+    if event.class_name == "_Role":
+        details |= {name: sorted(ids) for name, ids in members_changed(event).items() if ids}
     if event.where and event.action != "get":
         details["where"] = orjson.dumps(event.where).decode()
     if event.failure is not None:
         details["failed"] = event.failure.code
     if event.action == "login" and event.failure is not None and event.object is not None:
-        name = event.object.get("username") or event.object.get("email")
-        details["username"] = name[:100] if isinstance(name, str) else ""
+        provider = event.object.get("authProvider")
+        name = provider or event.object.get("username") or event.object.get("email")
+        details["authProvider" if provider else "username"] = name[:100] if isinstance(name, str) else ""
     return details
 
 
+def members_changed(event: AuditEvent) -> dict[str, list[str]]:
+    """Who joins and who leaves a role: the ids of users, and of roles that are in it."""
+    changes = [change for change in event.operations.values() if isinstance(change, RelationChange)]
+    return {
+        "added": [object_id for change in changes for object_id in change.add],
+        "removed": [object_id for change in changes for object_id in change.remove],
+    }
+
+
 def register_audit(cloud: Cloud, template: Template, *, is_recording: bool = True) -> Audit:
-    """Register the auditor of all clinical classes, and close the log."""
+    """Register the auditor of all clinical classes. The trail is written by the server alone."""
     trail = cloud.audit_trail(AUDIT_LOG, template.audit_field)
     audit = Audit(template, trail, cloud.client)
     names = [record.class_name for record in template.records if record.class_name != template.access_log]
     if is_recording:
         cloud.audit(*names, *ALWAYS)(audit.record)
-
-    @cloud.before_save(AUDIT_LOG)
-    async def refuse_save(request: BeforeSave) -> None:
-        """The server writes entries itself; nobody else does."""
-        raise refused(f"The {AUDIT_LOG} is append-only, and written by the server.")
-
-    @cloud.before_delete(AUDIT_LOG)
-    async def refuse_delete(request: BeforeDelete) -> None:
-        """An entry stays."""
-        raise refused(f"The {AUDIT_LOG} is append-only.")
-
     return audit

@@ -25,7 +25,7 @@ from cloud_code.notices import notify, register_notices
 from cloud_code.profiles import check_single, follow_profile
 from cloud_code.rules import Kind, Record, Template
 from cloud_code.templates import EXPORTS, TEMPLATES
-from cloud_code.versions import keep_former, register_versions
+from cloud_code.versions import keep_former, register_versions, show_versions
 from parse_clone.cloud import AfterSave, BeforeDelete, BeforeSave, Cloud
 
 
@@ -126,6 +126,8 @@ async def tell_others(request: AfterSave, template: Template, record: Record, au
         await notify(client, recipient, "message", stored)
     if is_appointment(template, record) and is_new:
         await join_by_appointment(request, audit, place)
+    if record.versioned and request.original is not None and request.original.acl != stored.acl:
+        await show_versions(client, stored, stored.acl or {})
     lifecycle, case = record.lifecycle, place.case
     is_told = case is not None and case.user_id in (stored.acl or {})
     if lifecycle is not None and case and is_told and is_published(lifecycle, request.original, stored):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from cloud_code.access import Write
+from cloud_code.access import Acl, Write
 from cloud_code.cases import acting, refused, user_pointer
-from parse_clone.cloud import BeforeDelete, BeforeSave, Cloud, ParseObject, Pointer
+from parse_clone.cloud import BeforeSave, Client, Cloud, ParseObject, Pointer
 
 VERSIONS = "RecordVersion"
 
@@ -17,6 +17,10 @@ async def keep_former(write: Write) -> None:
     original = write.original
     if original is None or not write.record.versioned or not write.changed:
         return
+    before, after = original.acl or {}, write.object.acl or {}
+    if before != after:
+        both = {name: rights for name, rights in after.items() if name in before}
+        await show_versions(write.request.master_client, original, both)
     write.request.only_if_unchanged()
     client = write.request.master_client
     entity: dict[str, Any] = {"entityType": original.class_name, "entityId": original.id}
@@ -38,9 +42,21 @@ async def keep_former(write: Write) -> None:
         former["author"] = author
     if user_id is not None:
         former["changedBy"] = user_pointer(user_id)
-    readers = {name for name, rights in (write.object.acl or {}).items() if rights.get("read")}
-    former.acl = {name: {"read": True} for name in readers}
+    former.acl = readers(write.object.acl or {})
     await client.save(former)
+
+
+def readers(acl: Acl) -> Acl:
+    """Reading alone, for those who may read."""
+    return {name: {"read": True} for name, rights in acl.items() if rights.get("read")}
+
+
+async def show_versions(client: Client, record: ParseObject, acl: Acl) -> None:
+    """Let those read the former versions who read the record."""
+    query = client.query(VERSIONS).where(entityType=record.class_name, entityId=record.id)
+    for version in await query.find():
+        version.acl = readers(acl)
+        await client.save(version)
 
 
 def author_of(write: Write, last: ParseObject | None) -> Pointer | None:
@@ -53,13 +69,12 @@ def author_of(write: Write, last: ParseObject | None) -> Pointer | None:
 
 
 def register_versions(cloud: Cloud) -> None:
-    """Close what was kept: a former version is neither changed nor deleted, with whatever key."""
+    """Close what was kept: a former version is neither changed nor deleted, with whatever key. The server
+    itself lets other people read it when other people read the record."""
+    cloud.append_only(VERSIONS)
 
     @cloud.before_save(VERSIONS)
     async def keep_as_it_was(request: BeforeSave) -> None:
-        if request.original is not None:
+        is_own = request.caller.on_behalf_of is not None and set(request.object.dirty_keys) <= {"ACL"}
+        if request.original is not None and not is_own:
             raise refused("A former version stays as it was.")
-
-    @cloud.before_delete(VERSIONS)
-    async def keep(request: BeforeDelete) -> None:
-        raise refused("A former version is never deleted.")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Mapping
-from ipaddress import ip_address
 
 import httpx
+
+from parse_clone.core.networks import is_public
 
 MOST_BYTES = 10_000_000
 
@@ -41,12 +42,12 @@ class HttpxSender:
         )
         response = await self._client.send(request, stream=True)
         try:
-            content = b""
+            content = bytearray()
             async for chunk in response.aiter_bytes():
                 content += chunk
                 if len(content) > MOST_BYTES:
                     raise OSError("the answer is too large")
-            return response.status_code, content
+            return response.status_code, bytes(content)
         finally:
             await response.aclose()
 
@@ -56,7 +57,7 @@ class HttpxSender:
             return host
         found = await asyncio.get_running_loop().getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
         addresses = [str(entry[4][0]) for entry in found]
-        if not addresses or not all(ip_address(address).is_global for address in addresses):
+        if not addresses or not all(map(is_public, addresses)):
             raise OSError(f"{host} is not an address of the public internet")
         return addresses[0]
 

@@ -30,6 +30,7 @@ from parse_clone.cloud.requests import (
 from parse_clone.cloud.validators import Field, RateLimit, Validator
 from parse_clone.cloud.values import File, Pointer
 from parse_clone.core.context import Auth
+from parse_clone.core.operations import ChangeRelation as RelationChange
 from parse_clone.core.query import GeoPoint
 from parse_clone.errors import DuplicateValue, ErrorCode, ParseError
 from parse_clone.services.audit_trail import AuditTrail
@@ -68,6 +69,7 @@ __all__ = [
     "Pointer",
     "Query",
     "RateLimit",
+    "RelationChange",
     "Request",
     "SubscribeRequest",
     "Validator",

@@ -95,10 +95,15 @@ class Cloud:
 
     def audit_trail(self, class_name: str, chain_field: str = "metadata") -> AuditTrail:
         """An append-only class for what auditors record: its entries form a chain that shows tampering.
-        Nobody changes or deletes its objects over the API, the master key included."""
-        trail = AuditTrail(self.toolbox, class_name, chain_field)
+        Nobody writes or deletes its objects or changes the class over the API, the master key included."""
+        self.append_only(class_name)
+        self.toolbox.triggers.sealed.add(class_name)
+        return AuditTrail(self.toolbox, class_name, chain_field)
+
+    def append_only(self, class_name: str) -> None:
+        """Keep what a class holds: nobody deletes objects, purges the class or changes its schema over the
+        API, the master key included. Whether objects may be changed is the business of a `before_save`."""
         self.toolbox.triggers.append_only.add(class_name)
-        return trail
 
     # --- Users ---
 

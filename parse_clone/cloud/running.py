@@ -6,11 +6,14 @@ A hook that raises, hangs or returns nonsense harms its own request only; the lo
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 import structlog
 
@@ -18,7 +21,7 @@ from parse_clone.cloud import requests as typed
 from parse_clone.cloud.client import Client
 from parse_clone.cloud.objects import ParseObject
 from parse_clone.cloud.validators import ParamsSubject, Subject, Validator, as_validation_error, check
-from parse_clone.cloud.values import to_native, to_wire
+from parse_clone.cloud.values import to_native, to_wire, to_wire_object
 from parse_clone.core.context import RequestContext
 from parse_clone.core.draft import Draft
 from parse_clone.core.json_types import Json, JsonObject
@@ -48,6 +51,7 @@ from parse_clone.services.triggers import (
 
 log = structlog.get_logger("cloud")
 
+T = TypeVar("T")
 Author = Callable[..., Any]
 Check = Validator | Callable[[Any], Any] | None
 
@@ -68,26 +72,41 @@ class Hook:
         """Ask the validator. False: skip the hook."""
         if self.validator is None:
             return True
-        if isinstance(self.validator, Validator):
-            return await check(self.validator, subject)
+        return await self._in_time(
+            self._validate(self.validator, request, subject), ErrorCode.VALIDATION_ERROR
+        )
+
+    async def call(self, *arguments: Any) -> Any:
+        """Run the function. Whatever goes wrong becomes a ParseError; 141 unless the author chose a code."""
+        return await self._in_time(self._run(*arguments), self.failure_code)
+
+    async def _in_time(self, work: Coroutine[Any, Any, T], code: int) -> T:
+        """Fail with a code what takes longer than the time limit."""
+        if self.time_limit == float("inf"):
+            return await work
         try:
-            await self._run(self.validator, request)
+            async with asyncio.timeout(self.time_limit):
+                return await work
+        except TimeoutError as failure:
+            log.error("cloud code took too long", hook=self.place, seconds=self.time_limit)
+            raise ParseError(code, "Script timed out.") from failure
+
+    async def _validate(
+        self, validator: Validator | Author, request: typed.Request, subject: Subject
+    ) -> bool:
+        if isinstance(validator, Validator):
+            return await check(validator, subject)
+        try:
+            await run_author(validator, request)
         except Exception as failure:
             raise as_validation_error(failure) from failure
         return True
 
-    async def call(self, *arguments: Any) -> Any:
-        """Run the function. Whatever goes wrong becomes a ParseError; 141 unless the author chose a code."""
+    async def _run(self, *arguments: Any) -> Any:
         try:
-            if self.time_limit == float("inf"):
-                return await self._run(self.function, *arguments)
-            async with asyncio.timeout(self.time_limit):
-                return await self._run(self.function, *arguments)
+            return await run_author(self.function, *arguments)
         except ParseError:
             raise
-        except TimeoutError as failure:
-            log.error("cloud code took too long", hook=self.place, seconds=self.time_limit)
-            raise ParseError(self.failure_code, "Script timed out.") from failure
         except Exception as failure:
             frame = traceback.extract_tb(failure.__traceback__)[-1]
             log.error(
@@ -98,6 +117,13 @@ class Hook:
             )
             raise ParseError(self.failure_code, str(failure) or self.silent_failure) from failure
 
+    def refuse_nonsense(self, failure: Exception) -> ParseError:
+        """Build the error for an answer, or a change of the request, that the server cannot use."""
+        log.error(
+            "cloud code answered nonsense", hook=self.place, error=f"{type(failure).__name__}: {failure}"
+        )
+        return ParseError(self.failure_code, self.silent_failure)
+
     @property
     def place(self) -> str:
         """Where the author wrote it."""
@@ -105,12 +131,43 @@ class Hook:
         name = getattr(self.function, "__qualname__", repr(self.function))
         return name if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"
 
-    @staticmethod
-    async def _run(function: Author, *arguments: Any) -> Any:
-        if inspect.iscoroutinefunction(function):
-            return await function(*arguments)
-        answer = await asyncio.to_thread(function, *arguments)
-        return await answer if inspect.isawaitable(answer) else answer
+
+async def run_author(function: Author, *arguments: Any) -> Any:
+    """Run an author's function; a plain one in a thread."""
+    if inspect.iscoroutinefunction(function):
+        return await function(*arguments)
+    answer = await run_in_own_thread(function, *arguments)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+async def run_in_own_thread(function: Author, *arguments: Any) -> Any:
+    """Run a plain function in a thread of its own: one that hangs takes no worker of a pool that others need,
+    and does not hold up the end of the process."""
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(answer: Any, failure: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if failure is None:
+            done.set_result(answer)
+        else:
+            done.set_exception(failure)
+
+    def run() -> None:
+        answer: Any = None
+        failure: BaseException | None = None
+        try:
+            answer = context.run(function, *arguments)
+        except StopIteration as error:  # a future cannot hold one
+            failure = RuntimeError(f"StopIteration: {error}")
+        except BaseException as error:
+            failure = error
+        with suppress(RuntimeError):  # the server has ended meanwhile
+            loop.call_soon_threadsafe(settle, answer, failure)
+
+    Thread(target=run, name="cloud code", daemon=True).start()
+    return await done
 
 
 def failure_code(kind: TriggerKind, class_name: str) -> int:
@@ -146,6 +203,12 @@ def trigger_handler(toolbox: Toolbox, hook: Hook) -> Handler:
     """Make the handler of a trigger."""
 
     async def handle(event: TriggerEvent) -> Json:
+        try:
+            return await run_event(event)
+        except (TypeError, ValueError, AttributeError) as failure:
+            raise hook.refuse_nonsense(failure) from failure
+
+    async def run_event(event: TriggerEvent) -> Json:
         match event:
             case SaveEvent():
                 return await run_save(toolbox, hook, event)
@@ -219,7 +282,7 @@ async def run_before_find(toolbox: Toolbox, hook: Hook, event: FindEvent) -> Jso
     objects = as_objects(answer) if answer is not None else request.results
     if objects is not None:
         event.results = [obj.to_json() for obj in objects]
-    event.parameters = request.query
+    event.parameters = as_json_object(request.query)
     return None
 
 
@@ -237,9 +300,16 @@ async def run_after_find(toolbox: Toolbox, hook: Hook, event: FoundEvent) -> Jso
     answer = await hook.call(request)
     objects = request.objects if answer is None else as_objects(answer)
     if objects is None:
-        raise ParseError(ErrorCode.SCRIPT_FAILED, "Script failed. Unknown error.")
+        raise TypeError(f"a list of objects was expected, not {answer!r:.80}")
     event.objects = [obj.to_json() for obj in objects]
     return None
+
+
+def as_json_object(value: Any) -> JsonObject:
+    """What an author put in the place of a JSON object. Raises TypeError if it is none."""
+    if not isinstance(value, dict):
+        raise TypeError(f"a dict was expected, not {value!r:.80}")
+    return to_wire_object(value)
 
 
 def as_objects(answer: Any) -> list[ParseObject] | None:
@@ -264,8 +334,11 @@ async def run_file(toolbox: Toolbox, hook: Hook, event: FileEvent) -> Json:
     if not await hook.passes(request, ParamsSubject(event.context)):
         return None
     await hook.call(request)
-    event.file, event.content = request.file, request.content
-    event.force_download, event.response_headers = request.force_download, request.response_headers
+    if not isinstance(request.content, bytes | None):
+        raise TypeError(f"content is bytes, not {request.content!r:.80}")
+    event.file, event.content = as_json_object(request.file), request.content
+    event.force_download = bool(request.force_download)
+    event.response_headers = {str(name): str(value) for name, value in request.response_headers.items()}
     return None
 
 
@@ -299,8 +372,16 @@ async def run_subscribe(toolbox: Toolbox, hook: Hook, event: SubscribeEvent) -> 
     )
     if await hook.passes(request, ParamsSubject(event.context)):
         await hook.call(request)
-        event.where, event.keys, event.watch = request.where, request.keys, request.watch
+        event.where = as_json_object(request.where)
+        event.keys, event.watch = as_names(request.keys), as_names(request.watch)
     return None
+
+
+def as_names(value: Any) -> list[str] | None:
+    """Field names, or None for all. Raises TypeError for anything else."""
+    if value is not None and not all(isinstance(name, str) for name in value):
+        raise TypeError(f"field names were expected, not {value!r:.80}")
+    return None if value is None else list(value)
 
 
 async def run_live_event(toolbox: Toolbox, hook: Hook, event: LiveEventEvent) -> Json:
@@ -318,7 +399,7 @@ async def run_live_event(toolbox: Toolbox, hook: Hook, event: LiveEventEvent) ->
     if not await hook.passes(request, ParamsSubject(event.context, event.object)):
         return None
     await hook.call(request)
-    event.event, event.send_event = request.event, request.send_event
+    event.event, event.send_event = request.event, bool(request.send_event)
     event.object = {"className": request.object.class_name, **request.object.to_json()}
     if request.original is not None:
         event.original = {"className": request.original.class_name, **request.original.to_json()}

@@ -64,8 +64,10 @@ def _check_stage(stage: Json) -> JsonObject:
         return {}
     if not name.startswith("$"):
         raise refuse(f"Invalid aggregate stage '{name}'.")
-    if name in _WRITING_STAGES:
-        raise refuse(f"Aggregate stage {name} is not allowed.")
+    for writing in sorted(
+        _WRITING_STAGES & names_within(stage)
+    ):  # not every engine refuses one inside others
+        raise refuse(f"Aggregate stage {writing} is not allowed.")
     if name == "$group":
         members = argument if isinstance(argument, dict) else {}
         if "objectId" in members:
@@ -73,6 +75,18 @@ def _check_stage(stage: Json) -> JsonObject:
         if "_id" not in members:
             raise refuse("Invalid parameter for query: group. Missing key _id")
     return stage
+
+
+def names_within(value: Json) -> set[str]:
+    """The names of all members of a value and of what is in it."""
+    found: set[str] = set()
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if isinstance(value, dict):
+        found.update(value)
+    for member in members:
+        if isinstance(member, dict | list):
+            found |= names_within(member)
+    return found
 
 
 # --- Running ---------------------------------------------------------------------------------------------

@@ -49,3 +49,19 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+NAT64, COMPATIBLE = ip_network("64:ff9b::/96"), ip_network("::/96")
+
+
+def is_public(text: str) -> bool:
+    """Is this an address of the public internet? One that carries an IPv4 address is as public as that is:
+    translators on the way (NAT64, 6to4, Teredo) would call it."""
+    address = parse_address(text)
+    if isinstance(address, IPv6Address):
+        carried = [address.sixtofour, *(address.teredo or ())]
+        if address in NAT64 or address in COMPATIBLE:
+            carried.append(IPv4Address(int(address) & 0xFFFFFFFF))
+        if not all(other.is_global for other in carried if other is not None):
+            return False
+    return address is not None and address.is_global and not address.is_multicast

@@ -230,9 +230,18 @@ def _not_in(field: QueryField, value: Json, constraint: JsonObject) -> Leaf:
 
 
 def _flat_atoms(field: QueryField, values: Json, refusal: str) -> Iterator[Json]:
+    # There may be a hundred thousand: those that `atom` would leave as they are need not go through it.
+    has_target = field.type is not None and field.type.target is not None
+    plain = _NUMBERS_AND_SO_ON if has_target else {*_NUMBERS_AND_SO_ON, str}
     for value in field.array(values, refusal):
-        for atom in value if isinstance(value, list) else (value,):
-            yield field.atom(atom)
+        if type(value) in plain:
+            yield value
+        else:
+            for atom in value if isinstance(value, list) else (value,):
+                yield field.atom(atom)
+
+
+_NUMBERS_AND_SO_ON = frozenset({int, float, bool, type(None)})
 
 
 def _contains_all(field: QueryField, value: Json, constraint: JsonObject) -> Leaf:

@@ -62,6 +62,7 @@ async def update_schema(
 ) -> JsonObject:
     """Add, change and remove fields and indexes; replace the class-level permissions."""
     check_may_change(toolbox, context, "update a schema")
+    toolbox.triggers.check_may_remove(class_name)  # a lost field is a loss in every row
     requested_class_name(body, class_name)
     schema = await require_class(toolbox, class_name)
     changes = plan_schema_update(schema, body, **planning_rules(toolbox))
@@ -73,6 +74,7 @@ async def update_schema(
 async def delete_schema(toolbox: Toolbox, context: RequestContext, class_name: str) -> None:
     """Delete a class that has no rows; an unknown one is deleted already."""
     check_may_change(toolbox, context, "delete a schema", is_delete=True)
+    toolbox.triggers.check_may_remove(class_name)
     check_class_name(class_name)
     schema = await toolbox.catalog.get(class_name)
     if schema is None:
@@ -90,8 +92,7 @@ async def delete_schema(toolbox: Toolbox, context: RequestContext, class_name: s
 async def purge_class(toolbox: Toolbox, context: RequestContext, class_name: str) -> None:
     """Delete every row of a class; the class stays."""
     check_may_change(toolbox, context, "purge a schema", is_delete=True)
-    if class_name in toolbox.triggers.append_only:
-        raise ParseError(ErrorCode.OPERATION_FORBIDDEN, f"{class_name} is append-only.")
+    toolbox.triggers.check_may_remove(class_name)
     await audit(toolbox, AuditEvent("purge", class_name, (), context))
     schema = await toolbox.catalog.get(class_name)
     if schema is not None:

@@ -15,7 +15,7 @@ from parse_clone.core.context import RequestContext
 from parse_clone.core.draft import Draft
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.operations import Operation
-from parse_clone.errors import ParseError
+from parse_clone.errors import ErrorCode, ParseError
 from parse_clone.ports import Storage
 from parse_clone.services.caches import Caches
 from parse_clone.services.changes import ChangeFeed
@@ -156,7 +156,7 @@ class LiveEventEvent(TriggerEvent):
 @dataclass(slots=True)
 class AuditEvent:
     """What an auditor is told. `action`: create, update, delete, purge, get, find, count, aggregate,
-    download, deliver (an event of LiveQuery), login.
+    download, deliver (an event of LiveQuery), search (a subquery: its answer is not shown), login.
 
     `object` is what a write leads to and `original` the state before, where it was loaded. `failure` is set
     when the action was told of before and has failed since, and when a login was refused.
@@ -230,7 +230,8 @@ class TriggerRegistry:
         self.webhook_functions: set[str] = set()  # which of them live behind a URL
         self.webhook_triggers: set[tuple[str, str]] = set()
         self.auditors: dict[str, Auditor] = {}
-        self.append_only: set[str] = set()
+        self.append_only: set[str] = set()  # classes that lose nothing: no delete, no purge, no lost field
+        self.sealed: set[str] = set()  # those of them that only the server itself writes
 
     def set(self, kind: TriggerKind, class_name: str, handler: Handler) -> None:
         """Register a hook; the last one wins."""
@@ -249,6 +250,17 @@ class TriggerRegistry:
         handlers = self._handlers.get(class_name)
         return handlers is not None and any(kind in handlers for kind in kinds)
 
+    def check_may_write(self, class_name: str) -> None:
+        """Refuse to write what the server alone writes, whatever key is shown."""
+        if class_name in self.sealed:
+            text = f"{class_name} is append-only, and written by the server."
+            raise ParseError(ErrorCode.OPERATION_FORBIDDEN, text)
+
+    def check_may_remove(self, class_name: str) -> None:
+        """Refuse to take anything away from an append-only class, whatever key is shown."""
+        if class_name in self.append_only:
+            raise ParseError(ErrorCode.OPERATION_FORBIDDEN, f"{class_name} is append-only.")
+
     def clear(self) -> None:
         """Forget everything."""
         self._handlers.clear()
@@ -256,6 +268,9 @@ class TriggerRegistry:
         self.jobs.clear()
         self.auditors.clear()
         self.append_only.clear()
+        self.sealed.clear()
+        self.webhook_functions.clear()
+        self.webhook_triggers.clear()
 
 
 class Hooked(Protocol):

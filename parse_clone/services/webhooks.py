@@ -52,9 +52,9 @@ async def reload_webhooks(toolbox: Toolbox) -> None:
     functions = {str(row["functionName"]) for row in declared if "functionName" in row}
     triggers = {(str(row.get("className")), str(row.get("triggerName"))) for row in declared}
     for name in toolbox.triggers.webhook_functions - functions:
-        toolbox.triggers.functions.pop(name, None)
+        _uninstall(toolbox, {"functionName": name})
     for class_name, kind in toolbox.triggers.webhook_triggers - triggers:
-        toolbox.triggers.remove(KINDS[kind], class_name)
+        _uninstall(toolbox, {"className": class_name, "triggerName": kind})
     for row in declared:
         _install(toolbox, row)
 
@@ -83,7 +83,7 @@ async def create_hook(toolbox: Toolbox, context: RequestContext, body: JsonObjec
     _check_may_write(context)
     hook = _decode(body)
     key = _key_of(hook)
-    if await toolbox.storage.count(HOOKS, _where(key)):
+    if _is_taken(toolbox, key) or await toolbox.storage.count(HOOKS, _where(key)):
         if "functionName" in key:
             raise _refusal(f"function name: {key['functionName']} already exists")
         raise _refusal(f"class {key['className']} already has trigger {key['triggerName']}")
@@ -115,10 +115,7 @@ async def update_hook(
 async def _delete(toolbox: Toolbox, key: Mapping[str, str]) -> JsonObject:
     if not await toolbox.storage.delete(HOOKS, _where(key)):
         raise object_not_found()
-    if "functionName" in key:
-        toolbox.triggers.functions.pop(key["functionName"], None)
-    else:
-        toolbox.triggers.remove(KINDS[key["triggerName"]], key["className"])
+    _uninstall(toolbox, key)
     await toolbox.caches.invalidate_hooks()
     return {}
 
@@ -158,14 +155,38 @@ def _refusal(text: str) -> ParseError:
 
 
 def _install(toolbox: Toolbox, row: JsonObject) -> None:
-    url = str(row["url"])
-    if "functionName" in row:
-        toolbox.triggers.webhook_functions.add(str(row["functionName"]))
-        toolbox.triggers.functions[str(row["functionName"])] = _function_handler(toolbox, url)
-    elif row.get("triggerName") in KINDS:
-        kind = KINDS[str(row["triggerName"])]
-        toolbox.triggers.webhook_triggers.add((str(row["className"]), kind.value))
-        toolbox.triggers.set(kind, str(row["className"]), _trigger_handler(toolbox, url))
+    triggers, url, key = toolbox.triggers, str(row["url"]), _key_of(_decode(row))
+    if _is_taken(toolbox, key):
+        log.warning("a webhook is not used: cloud code does the same", **key)
+    elif "functionName" in key:
+        triggers.webhook_functions.add(key["functionName"])
+        triggers.functions[key["functionName"]] = _function_handler(toolbox, url)
+    else:
+        triggers.webhook_triggers.add((key["className"], key["triggerName"]))
+        triggers.set(KINDS[key["triggerName"]], key["className"], _trigger_handler(toolbox, url))
+
+
+def _uninstall(toolbox: Toolbox, key: Mapping[str, str]) -> None:
+    triggers = toolbox.triggers
+    if _is_taken(toolbox, key):
+        return
+    if "functionName" in key:
+        triggers.webhook_functions.discard(key["functionName"])
+        triggers.functions.pop(key["functionName"], None)
+    else:
+        triggers.webhook_triggers.discard((key["className"], key["triggerName"]))
+        triggers.remove(KINDS[key["triggerName"]], key["className"])
+
+
+def _is_taken(toolbox: Toolbox, key: Mapping[str, str]) -> bool:
+    """Has the application's own code a hook there? What it guards, no webhook may open."""
+    triggers = toolbox.triggers
+    if "functionName" in key:
+        name = key["functionName"]
+        return name in triggers.functions and name not in triggers.webhook_functions
+    place = (key["className"], key["triggerName"])
+    own = triggers.get(KINDS[key["triggerName"]], key["className"])
+    return own is not None and place not in triggers.webhook_triggers
 
 
 def _function_handler(toolbox: Toolbox, url: str) -> FunctionHandler:

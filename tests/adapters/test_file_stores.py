@@ -266,6 +266,23 @@ async def test_renewing_takes_every_older_form_to_the_current_key(tmp_path: Path
     assert (found.size, found.metadata) == (5, {"n": 1})
 
 
+async def test_renewing_takes_parse_servers_encryption_to_the_current_key(mongo_uri: str) -> None:
+    below = GridFsFiles(f"{mongo_uri}/files_{uuid4().hex}")
+    theirs = ParseServerEncryption(below, "their secret")
+    await theirs.write("old.bin", stream(LONG), "text/plain", {"n": 1}, {})
+    files = EncryptedFiles(below, {"1": "a secret"}, theirs)
+    assert await read(files, "old.bin", 300_000, 300_010) == LONG[300_000:300_010]
+    assert [await files.renew("old.bin") for _ in range(2)] == [True, False]
+    alone = EncryptedFiles(below, {"1": "a secret"})
+    found = await alone.stat("old.bin")
+    assert found is not None
+    assert (found.size, found.metadata) == (len(LONG), {"n": 1})
+    assert await read(alone, "old.bin") == LONG
+    assert await files.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1  # what it was before
+    assert await read(alone, "old.bin") == LONG
+    await below.close()
+
+
 @pytest.mark.parametrize("kind", ["local", "gridfs"])
 async def test_what_is_deleted_while_it_is_renewed_stays_deleted(
     request: pytest.FixtureRequest, kind: str, tmp_path: Path

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -82,6 +84,9 @@ async def neighbour(storage: SqliteStorage, path: Path) -> AsyncIterator[SqliteS
     await opened.close()
 
 
+FIELD = Field(FieldType("String"))
+
+
 def row(object_id: str, **fields: Json) -> JsonObject:
     return {"objectId": object_id, **fields}
 
@@ -136,6 +141,76 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     file.write_text("no database at all " * 100)
     with pytest.raises(SettingsError, match="databaseURI"):
         SqliteStorage(str(file))
+
+
+async def test_a_closed_file_is_whole_by_itself(path: Path) -> None:
+    storage = SqliteStorage(str(path))
+    await storage.insert(ROWS, [row("a")])
+    async with storage.transaction() as within:
+        await within.insert(ROWS, [row("b")])
+    await storage.close()
+    assert list(path.parent.iterdir()) == [path]
+    copy = SqliteStorage(str(path.rename(path.with_name("copy.db"))))
+    assert await ids(copy) == ["a", "b"]
+    await copy.close()
+
+
+async def test_a_file_of_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
+    storage = SqliteStorage(str(path))
+    await storage.insert(ROWS, [row("a")])
+    await storage.close()
+    with closing(sqlite3.connect(path)) as connection:
+        (ours,) = connection.execute("PRAGMA application_id").fetchone()
+        connection.execute(f"PRAGMA application_id = {ours + 1}")
+    before = path.read_bytes()
+    with pytest.raises(SettingsError, match=r"data\.db is of another program, or of a newer version"):
+        SqliteStorage(str(path))
+    assert path.read_bytes() == before
+
+
+async def test_a_damaged_file_is_refused(path: Path) -> None:
+    storage = SqliteStorage(str(path))
+    await storage.insert(ROWS, [row("a")])
+    await storage.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + b"\x5a" * 1000 + content[1100:])
+    with pytest.raises(
+        SettingsError, match=r"cannot use .*data\.db as a file of SQLite \(database disk image"
+    ):
+        SqliteStorage(str(path))
+
+
+def set_most_pages(storage: SqliteStorage, pages: int) -> None:
+    """Let the disk be full, or have room again."""
+    storage._database._main.driver.pragma("max_page_count", pages)
+    storage._database._connection_apart().driver.pragma("max_page_count", pages)
+
+
+async def test_a_full_disk_refuses_writes_as_a_whole(storage: SqliteStorage) -> None:
+    filler = "x" * 100_000
+
+    async def transact() -> None:
+        async with storage.transaction() as within:
+            await within.insert(ROWS, [row("c")])
+            await within.insert(ROWS, [row("d", filler=filler)])
+
+    await storage.insert(ROWS, [row("a", n=1)])
+    set_most_pages(storage, 1)
+    for write in (
+        storage.insert(ROWS, [row("b"), row("big", filler=filler)]),
+        storage.update(ROWS, object_id_is("a"), {"n": Set(2), "filler": Set(filler)}),
+        storage.change_schema(CreateClass(ClassSchema("Big", {f"f{n}": FIELD for n in range(5_000)}))),
+        transact(),
+    ):
+        with pytest.raises(ParseError) as refusal:
+            await write
+        assert (refusal.value.code, refusal.value.message) == (1, "Database error")
+    assert await storage.find(ROWS, EVERYTHING, WHOLE) == [row("a", n=1)]
+    assert await storage.load_schemas() == []
+    set_most_pages(storage, 1_000_000)
+    await storage.insert(ROWS, [row("b", filler=filler)])
+    await transact()
+    assert sorted(await ids(storage)) == ["a", "b", "c", "d"]
 
 
 async def test_a_closed_storage_answers_an_error(path: Path) -> None:
@@ -353,6 +428,29 @@ async def test_a_long_write_in_a_transaction_can_be_cancelled(no_patience: None,
         await task
     assert await storage.count(ROWS, Compare("n", "<", 0)) == 0
     await storage.close()
+
+
+async def test_long_texts_are_written_by_a_thread(storage: SqliteStorage) -> None:
+    text = "x" * 500_000
+    await storage.insert(ROWS, [row("short", note="a")])
+    assert storage._database._apart is None
+    await asyncio.gather(
+        storage.insert(ROWS, [row("b", n=1)]),
+        storage.insert(ROWS, [row("long", note=text)]),
+        storage.update(ROWS, object_id_is("short"), {"n": Increment(1)}),
+    )
+    assert storage._database._apart is not None
+    await storage.update(ROWS, object_id_is("long"), {"n": Increment(1)})
+    async with storage.transaction() as within:
+        await within.update(ROWS, object_id_is("long"), {"n": Increment(1)})
+        await within.insert(ROWS, [row("other", note=text)])
+    found = await storage.find(ROWS, EVERYTHING, Page(order=(SortKey("objectId"),)))
+    assert found == [
+        row("b", n=1),
+        row("long", note=text, n=2),
+        row("other", note=text),
+        row("short", note="a", n=1),
+    ]
 
 
 async def test_a_scan_leaves_the_event_loop_free(storage: SqliteStorage) -> None:

@@ -22,7 +22,7 @@ class Door(Protocol):
 
 def path_of(class_name: str) -> str:
     """Where a class is served."""
-    return "/users" if class_name == "_User" else f"/classes/{class_name}"
+    return {"_User": "/users", "_Role": "/roles"}.get(class_name, f"/classes/{class_name}")
 
 
 def by_rest(caller: Caller, op: str, class_name: str, object_id: str, body: Any) -> bool:

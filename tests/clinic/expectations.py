@@ -35,8 +35,16 @@ PROVIDER_PROFILE: Rights = {
     "admin": "gfnU",
 }
 
+OWN_CLASSES: dict[str, Rights] = {
+    "ProviderApplication": {"provider": "gfn", "admin": "gfn"},
+    "ProviderCalendar": {},
+    "_Role": {},
+    "_User": {"patient": "gfnU", "provider": "gfn", "admin": "gfn"},
+}
+"""The classes of the application itself: they are the same with every template."""
+
 MATRIX: dict[str, dict[str, Rights]] = {
-    "patient_portal": PORTAL,
+    "patient_portal": {**PORTAL, **OWN_CLASSES},
     "medical_concierge": PORTAL,
     "wound_care": {
         "PatientProfile": PROFILE,

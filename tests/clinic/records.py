@@ -141,6 +141,17 @@ BODIES: dict[str, Callable[[Clinic, Person], Body]] = {
     "SideEffect": side_effect,
     "Treatment": lambda clinic, by: {"type": "Chemo", "date": a_date()},
     "AccessLog": lambda clinic, by: {"user": clinic.patient.pointer, "accessTime": a_date()},
+    "ProviderApplication": lambda clinic, by: {"user": by.pointer, "status": "approved"},
+    "ProviderCalendar": lambda clinic, by: {"provider": by.pointer, "revision": 0, "claims": []},
+    "RecordVersion": lambda clinic, by: {"entityType": "LabResult", "entityId": "x", "version": 1},
+    "Notification": lambda clinic, by: {"user": by.pointer, "kind": "message", "isRead": False},
+    "AuditLog": lambda clinic, by: {
+        "actor": by.pointer,
+        "action": "create",
+        "entityType": "x",
+        "entityId": "x",
+    },
+    "_Role": lambda clinic, by: {"name": f"own{next(hours)}", "ACL": {by.id: {"read": True, "write": True}}},
 }
 
 CHANGES: dict[str, Body] = {
@@ -161,6 +172,9 @@ CHANGES: dict[str, Body] = {
     "RecordVersion": {"version": 7},
     "Notification": {"isRead": True},
     "AuditLog": {"action": "nothing"},
+    "ProviderApplication": {"status": "approved"},
+    "ProviderCalendar": {"claims": []},
+    "_Role": {"users": {"__op": "AddRelation", "objects": []}},
     "_User": {"username": "patient"},
 }
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
-from websockets.sync.client import connect
 
 from parse_clone.app import opened_toolbox
 from parse_clone.cli import cli
@@ -21,7 +20,8 @@ from parse_clone.core.query import object_id_is
 from parse_clone.services.toolbox import Toolbox
 from tests.clinic.people import PASSWORD, Clinic
 from tests.clinic.records import create, new_body
-from tests.servers import APP_ID, REST_KEY
+from tests.clinic.watching import heard, watching
+from tests.protocol.callers import Caller
 
 
 def entries(clinic: Clinic, **where: Any) -> list[dict[str, Any]]:
@@ -85,6 +85,17 @@ def test_logins_and_failed_logins_are_recorded(clinic: Clinic) -> None:
     assert ("loginFailed", "patient") in new
 
 
+def test_whoever_tries_credentials_is_recorded_at_every_door(clinic: Clinic) -> None:
+    before = len(entries(clinic))
+    wrong = {"username": "patient", "password": "wrong"}
+    assert clinic.visitor.refusal("GET", "/verifyPassword", **wrong) == 101
+    assert clinic.visitor.refusal("POST", "/users", {"authData": {"google": {"id": "1", "id_token": "x"}}})
+    new = [(entry["action"], entry["metadata"]) for entry in entries(clinic)[before:]]
+    assert [action for action, _ in new] == ["loginFailed", "loginFailed"]
+    assert (new[0][1]["username"], new[1][1]["authProvider"]) == ("patient", "google")
+    assert "wrong" not in json.dumps(new)
+
+
 def test_role_and_care_team_changes_are_recorded(clinic: Clinic) -> None:
     who = {"patient": clinic.subject(clinic.patient), "provider": clinic.other_provider.id}
     clinic.call(clinic.provider.caller, "assignProvider", **who)
@@ -97,6 +108,15 @@ def test_role_and_care_team_changes_are_recorded(clinic: Clinic) -> None:
     ]
     assert entries(clinic, action="grantRole")[0]["actor"]["objectId"] == "server"
     assert entries(clinic, action="approveProvider")[0]["actor"]["objectId"] == clinic.admin.id
+
+
+def test_who_joins_a_role_by_the_master_key_is_recorded(clinic: Clinic) -> None:
+    (role,) = clinic.master.get("/roles", where={"name": "auditor"})["results"]
+    for operation, word in (("AddRelation", "added"), ("RemoveRelation", "removed")):
+        members = {"users": {"__op": operation, "objects": [clinic.other_patient.pointer]}}
+        clinic.master.put(f"/roles/{role['objectId']}", members)
+        last = entries(clinic, entityType="_Role", entityId=role["objectId"])[-1]
+        assert (last["action"], last["metadata"][word]) == ("update", [clinic.other_patient.id])
 
 
 def test_what_the_master_key_does_is_recorded(clinic: Clinic) -> None:
@@ -117,22 +137,125 @@ def test_nobody_changes_the_log(clinic: Clinic) -> None:
             ("DELETE", f"/classes/AuditLog/{one}", None),
         ):
             assert caller.refusal(method, path, body) in (101, 119, 209)
-    assert clinic.master.refusal("DELETE", "/purge/AuditLog") == 119
     assert entries(clinic)[0]["objectId"] == one
 
 
+def test_nobody_changes_the_log_by_a_detour(clinic: Clinic) -> None:
+    """The master key, at every other door that changes or removes something."""
+    one, master = entries(clinic)[0], clinic.master
+    forged, path = {"action": "forged"}, f"/classes/AuditLog/{one['objectId']}"
+    parts = [
+        {"method": "POST", "path": "/parse/classes/AuditLog", "body": forged},
+        {"method": "PUT", "path": f"/parse{path}", "body": forged},
+        {"method": "DELETE", "path": f"/parse{path}", "body": {}},
+    ]
+    answers = master.ask("POST", "/batch", {"requests": parts}).json()
+    assert [answer["error"]["code"] for answer in answers] == [119] * 3
+    for part in parts:
+        whole = {"requests": [part], "transaction": True}
+        assert master.refusal("POST", "/batch", whole) == 119
+    for method in ("PUT", "DELETE"):
+        assert master.refusal("POST", path, {**forged, "_method": method}) == 119
+    for fields in ({"summary": {"__op": "Delete"}}, {"note": {"type": "String"}}):
+        assert master.refusal("PUT", "/schemas/AuditLog", {"className": "AuditLog", "fields": fields}) == 119
+    open_to_all = {name: {"*": True} for name in ("find", "update", "delete")}
+    permissions = {"className": "AuditLog", "classLevelPermissions": open_to_all}
+    assert master.refusal("PUT", "/schemas/AuditLog", permissions) == 119
+    assert master.refusal("DELETE", "/schemas/AuditLog") == 119
+    for class_name in ("AuditLog", "RecordVersion"):
+        assert master.refusal("DELETE", f"/purge/{class_name}") == 119
+    stages = (
+        {"$out": "AuditLog"},
+        {"$merge": {"into": "AuditLog"}},
+        {"$facet": {"a": [{"$out": "AuditLog"}]}},
+    )
+    for stage in stages:
+        assert master.refusal("GET", "/aggregate/Notification", pipeline=[stage]) == 102
+    for trigger in ("beforeSave", "beforeDelete"):
+        hook = {"className": "AuditLog", "triggerName": trigger, "url": "http://hooks.example.org/"}
+        master.ask("POST", "/hooks/triggers", hook)
+        master.ask("PUT", f"/hooks/triggers/AuditLog/{trigger}", {"__op": "Delete"})
+    assert master.refusal("PUT", path, forged) == 119
+    assert master.refusal("DELETE", path) == 119
+    assert entries(clinic)[0] == one
+    assert command(clinic, "verify").exit_code == 0
+
+
+def test_each_way_of_reading_is_recorded(clinic: Clinic) -> None:
+    """Whatever shows something of a record, or depends on it, leaves one entry for each class."""
+    result, path = create(clinic, "LabResult"), "/classes/LabResult"
+    patient, master = clinic.patient.caller, clinic.master
+    where = {"objectId": result}
+    high = {"className": "LabResult", "where": {"resultValue": {"$gt": "2"}}}
+    named = {"entityId": {"$select": {"key": "objectId", "query": high}}}
+    joined = {"$lookup": {"from": "LabResult", "pipeline": [], "as": "all"}}
+    nested = {"$facet": {"a": [joined]}}
+    ways: list[tuple[Caller, str, dict[str, Any], list[tuple[str, str]]]] = [
+        (patient, f"{path}/{result}", {}, [("view", "LabResult")]),
+        (patient, path, {"where": where}, [("list", "LabResult")]),
+        (patient, path, {"where": where, "keys": "testName"}, [("list", "LabResult")]),
+        (patient, path, {"count": 1, "limit": 0}, [("count", "LabResult")]),
+        (
+            patient,
+            path,
+            {"where": where, "include": "patient,orderedBy"},
+            [("list", "LabResult"), ("list", "PatientProfile"), ("list", "_User")],
+        ),
+        (patient, "/classes/Notification", {"where": named}, [("search", "LabResult")]),
+        (
+            patient,
+            "/classes/PatientProfile",
+            {"where": {"$or": [{"objectId": "x"}, {"user": {"$inQuery": high}}]}},
+            [("search", "LabResult")],
+        ),
+        (master, "/aggregate/LabResult", {"distinct": "testName"}, [("aggregate", "LabResult")]),
+        (master, "/aggregate/LabResult", {"pipeline": [{"$limit": 1}]}, [("aggregate", "LabResult")]),
+        (master, "/aggregate/Notification", {"pipeline": [joined]}, [("aggregate", "LabResult")]),
+        (
+            master,
+            "/aggregate/ProviderCalendar",
+            {"pipeline": [{"$unionWith": "LabResult"}]},
+            [("aggregate", "LabResult")],
+        ),
+        (master, "/aggregate/Notification", {"pipeline": [nested]}, [("aggregate", "LabResult")]),
+        (patient, "/users/me", {}, [("view", "_User")]),
+    ]
+    for caller, place, parameters, expected in ways:
+        before = len(entries(clinic))
+        caller.ask("GET", place, **parameters)
+        new = [(entry["action"], entry["entityType"]) for entry in entries(clinic)[before:]]
+        assert sorted(new) == expected, (place, parameters)
+
+
 def test_without_an_entry_nothing_happens(clinic: Clinic) -> None:
-    result = create(clinic, "LabResult")
+    result, patient, doctor = create(clinic, "LabResult"), clinic.patient.caller, clinic.provider.caller
     path, in_the_way = f"/classes/LabResult/{result}", entry_id(len(entries(clinic)) + 1)
+    sessions = clinic.master.get("/sessions", count=1, limit=0)["count"]
+    who = {"patient": clinic.subject(clinic.patient), "provider": clinic.other_provider.id}
     in_database(clinic, lambda toolbox: insert_entry(toolbox, in_the_way))
     try:
-        unread = clinic.patient.caller.ask("GET", path)
-        unwritten = clinic.provider.caller.ask("PUT", path, {"units": "x"})
+        answers = [
+            patient.ask("GET", path),
+            patient.ask("GET", "/classes/LabResult"),
+            patient.ask("GET", "/classes/LabResult", count=1, limit=0),
+            patient.ask("GET", "/classes/LabResult", include="patient"),
+            clinic.master.ask("GET", "/aggregate/LabResult", distinct="testName"),
+            clinic.visitor.ask("POST", "/login", {"username": "patient", "password": PASSWORD}),
+            clinic.visitor.ask("POST", "/users", {"username": "unrecorded", "password": PASSWORD}),
+            doctor.ask("PUT", path, {"units": "x"}),
+            doctor.ask("POST", "/classes/LabResult", {**new_body(clinic, "LabResult"), "units": "x"}),
+            doctor.ask("POST", "/functions/assignProvider", who),
+            clinic.master.ask("DELETE", "/purge/LabResult"),
+        ]
     finally:
         in_database(clinic, lambda toolbox: remove_entry(toolbox, in_the_way))
-    assert (unread.status_code, unwritten.status_code) == (500, 500)
-    assert "testName" not in unread.text
-    assert "units" not in clinic.patient.caller.get(path)
+    assert [answer.status_code for answer in answers if answer.status_code < 400] == []
+    assert [answer.text for answer in answers if "LDL" in answer.text or "sessionToken" in answer.text] == []
+    assert clinic.master.get("/sessions", count=1, limit=0)["count"] == sessions
+    assert clinic.master.get("/classes/LabResult", where={"units": "x"})["results"] == []
+    assert clinic.master.get("/users", where={"username": "unrecorded"})["results"] == []
+    assert clinic.other_provider.caller.refusal("GET", path) == 101
+    assert "units" not in patient.get(path)
 
 
 # --- Somebody with access to the database ----------------------------------------------------------------
@@ -238,15 +361,19 @@ def test_verify_names_what_was_removed_and_what_was_inserted(clinic: Clinic, tmp
 
 
 def test_what_livequery_delivers_is_recorded(clinic: Clinic) -> None:
-    address = clinic.server.url.replace("http", "ws", 1).removesuffix("/parse")
-    query = {"className": "LabResult", "where": {}}
-    subscription = {"op": "subscribe", "requestId": 1, "query": query}
-    with connect(address) as socket:
-        opening = {"op": "connect", "applicationId": APP_ID, "restAPIKey": REST_KEY}
-        socket.send(json.dumps({**opening, "sessionToken": clinic.patient.caller.session}))
-        assert json.loads(socket.recv(10))["op"] == "connected"
-        socket.send(json.dumps(subscription))
-        assert json.loads(socket.recv(10))["op"] == "subscribed"
+    with watching(clinic, clinic.patient, "LabResult") as socket:
         result = create(clinic, "LabResult")
-        assert json.loads(socket.recv(10))["object"]["objectId"] == result
+        assert heard(socket)["object"]["objectId"] == result
     assert actions(clinic, result) == [("create", clinic.provider.id), ("deliver", clinic.patient.id)]
+
+
+def test_the_download_of_an_attachment_is_recorded(clinic: Clinic) -> None:
+    doctor, patient = clinic.provider, clinic.patient
+    file = doctor.caller._client.post("/files/result.pdf", content=b"%PDF", headers={"Content-Type": "a/b"})
+    attachments = [{"__type": "File", "name": file.json()["name"]}]
+    body = {**new_body(clinic, "Message", doctor), "attachments": attachments}
+    message = doctor.caller.post("/classes/Message", body)["objectId"]
+    url = patient.caller.get(f"/classes/Message/{message}")["attachments"][0]["url"]
+    assert patient.caller._client.get(url).content == b"%PDF"
+    assert clinic.other_patient.caller._client.get(url).status_code == 404
+    assert actions(clinic, message)[-1] == ("download", patient.id)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.clinic.people import PASSWORD, Clinic
+from tests.clinic.people import PASSWORD, Clinic, Person
 from tests.clinic.records import a_date, create, hours, message, new_body
+from tests.clinic.watching import heard, watching
 from tests.protocol.callers import Caller, pointer
+from tests.servers import APP_ID, REST_KEY
 
 
 def refusal(caller: Caller, method: str, path: str, body: Any = None) -> tuple[int, str]:
@@ -109,6 +113,43 @@ def test_acl_and_patient_of_a_record_are_not_the_clients_business(clinic: Clinic
     assert refusal(doctor, "POST", "/classes/LabResult", {"testName": "LDL"})[0] in (119, 142)
 
 
+def test_no_form_of_a_request_changes_an_acl(clinic: Clinic) -> None:
+    doctor, open_to_all = clinic.provider.caller, {"*": {"read": True, "write": True}}
+    result = create(clinic, "LabResult")
+    path = f"/classes/LabResult/{result}"
+    acl = doctor.get(path)["ACL"]
+    forms: list[Any] = [
+        {"ACL": open_to_all, "units": "x"},
+        {"ACL": None},
+        {"ACL": {}},
+        {"ACL": {"__op": "Delete"}},
+        {"ACL": {"__op": "Set", "value": open_to_all}},
+        {"ACL": {"__op": "Add", "objects": ["*"]}},
+        {"ACL.*": {"read": True}},
+        {"ACL.*.read": True},
+        {"_acl": {"*": {"r": True}}},
+        {"_rperm": ["*"]},
+        {"_wperm": {"__op": "Add", "objects": ["*"]}},
+    ]
+    for caller in (doctor, clinic.master):
+        for form in forms:
+            part = {"method": "PUT", "path": f"/parse{path}", "body": form}
+            caller.ask("PUT", path, form)
+            caller.ask("POST", "/batch", {"requests": [part]})
+            caller.ask("POST", "/batch", {"requests": [part], "transaction": True})
+            assert doctor.get(path)["ACL"] == acl, form
+    body = new_body(clinic, "LabResult")
+    for form in ({"ACL": open_to_all}, {"ACL": {}}, {"ACL": None}, {"_rperm": ["*"]}, {"objectId": "mine"}):
+        for transaction in (False, True):
+            part = {"method": "POST", "path": "/parse/classes/LabResult", "body": {**body, **form}}
+            doctor.ask("POST", "/batch", {"requests": [part], "transaction": transaction})
+        doctor.ask("POST", "/classes/LabResult", {**body, **form})
+        doctor.ask("PUT", "/classes/LabResult/unknown", {**body, **form})
+    own = {"patient": clinic.patient.profile}
+    stored = clinic.master.get("/classes/LabResult", where=own, limit=1000)["results"]
+    assert {json.dumps(row["ACL"], sort_keys=True) for row in stored} == {json.dumps(acl, sort_keys=True)}
+
+
 def test_messages_are_marked_by_the_recipient_and_fixed(clinic: Clinic) -> None:
     sender, recipient = clinic.patient.caller, clinic.provider.caller
     body = {**message(clinic, clinic.patient), "from": clinic.admin.pointer, "isRead": True}
@@ -184,6 +225,49 @@ def test_care_teams_are_joined_and_left_at_once(clinic: Clinic) -> None:
     assert doctor.caller.refusal("PUT", path, {"units": "x"}) == 101
 
 
+def test_who_leaves_a_care_team_loses_every_way_to_its_records(clinic: Clinic) -> None:
+    """Objects, lists, former versions, running subscriptions, and addresses of files that he still has."""
+    doctor, who = clinic.other_provider, {"patient": clinic.subject(clinic.patient)}
+    who["provider"] = doctor.id
+    clinic.call(clinic.admin.caller, "assignProvider", **who)
+    body = {**new_body(clinic, "LabResult"), "attachments": [upload(clinic, clinic.provider)]}
+    result = clinic.provider.caller.post("/classes/LabResult", body)["objectId"]
+    path = f"/classes/LabResult/{result}"
+    clinic.provider.caller.put(path, {"units": "g/l"})
+    address = doctor.caller.get(path)["attachments"][0]["url"]
+    assert httpx.get(address).content == CONTENT
+    with (
+        watching(clinic, doctor, "LabResult") as socket,
+        watching(clinic, clinic.patient, "LabResult") as own,
+    ):
+        clinic.provider.caller.put(path, {"units": "mg/l"})
+        assert heard(socket)["object"]["units"] == "mg/l"
+        clinic.call(clinic.admin.caller, "unassignProvider", **who)
+        assert httpx.get(address).status_code >= 400
+        assert doctor.caller.refusal("GET", path) == 101
+        assert doctor.caller.get("/classes/LabResult", where={"objectId": result})["results"] == []
+        assert doctor.caller.get("/classes/LabResult", count=1, limit=0)["count"] == 0
+        assert clinic.call(doctor.caller, "recordVersions", className="LabResult", record=result) == []
+        assert doctor.caller.refusal("PUT", path, {"units": "x"}) == 101
+        clinic.provider.caller.put(path, {"units": "ng/l"})
+        clinic.provider.caller.put(path, {"units": "pg/l"})
+        while heard(own)["object"]["units"] != "pg/l":
+            pass  # what comes before has then been delivered to everybody
+        socket.send(json.dumps({"op": "unsubscribe", "requestId": 1}))
+        assert heard(socket)["op"] == "unsubscribed", "nothing was delivered meanwhile"
+
+
+CONTENT = b"%PDF-1.7 values"
+
+
+def upload(clinic: Clinic, by: Person) -> dict[str, str]:
+    """Store a file, and say how a record names it."""
+    keys = {"X-Parse-Application-Id": APP_ID, "X-Parse-REST-API-Key": REST_KEY}
+    headers = {**keys, "X-Parse-Session-Token": by.caller.session, "Content-Type": "application/pdf"}
+    stored = httpx.post(f"{clinic.server.url}/files/result.pdf", content=CONTENT, headers=headers).json()
+    return {"__type": "File", "name": stored["name"], "url": stored["url"]}
+
+
 def test_an_appointment_of_the_team_brings_its_provider_in_and_one_of_the_patient_does_not(
     clinic: Clinic,
 ) -> None:
@@ -218,6 +302,54 @@ def test_nobody_gives_himself_a_role(clinic: Clinic) -> None:
     assert clinic.admin.caller.refusal("PUT", f"/roles/{admin['objectId']}", add) in (101, 119)
 
 
+def test_nobody_gives_himself_a_role_by_a_detour(clinic: Clinic) -> None:
+    """By the tables behind roles, parts of batches, fields of users and sessions, hooks, jobs, schemas."""
+    caller, me = clinic.other_patient.caller, clinic.other_patient
+    role = clinic.master.get("/roles", where={"name": "admin"})["results"][0]["objectId"]
+    add = {"users": {"__op": "AddRelation", "objects": [me.pointer]}}
+    link, everybody = {"relatedId": me.id, "owningId": role}, {"*": {"read": True, "write": True}}
+    for method, path, body in (
+        ("POST", "/classes/_Join:users:_Role", link),
+        ("POST", "/classes/_Join:roles:_Role", link),
+        ("PUT", f"/classes/_Role/{role}", add),
+        ("POST", "/classes/_Role", {"name": "own", "ACL": everybody, **add}),
+        ("DELETE", f"/roles/{role}", None),
+    ):
+        assert caller.refusal(method, path, body) in (101, 119), path
+        part = {"method": method, "path": f"/parse{path}", "body": body or {}}
+        answer = caller.ask("POST", "/batch", {"requests": [part]}).json()
+        assert answer[0]["error"]["code"] in (101, 119), path
+    for path in ("/schemas/_Role", "/hooks/triggers", "/jobs/seedDemo", "/purge/_Role"):
+        assert caller.ask("PUT" if "schemas" in path else "POST", path, {}).status_code in (403, 404)
+    claims = {"role": "admin", "roles": ["admin"], "approved": True, "ACL": everybody}
+    caller.put(f"/users/{me.id}", claims)
+    signed_up = clinic.visitor.post(
+        "/users", {"username": f"liar{next(hours)}", "password": PASSWORD, **claims}
+    )
+    liar = Caller(clinic.server, signed_up["sessionToken"])
+    for claimant, user_id in ((caller, me.id), (liar, signed_up["objectId"])):
+        claimant.post("/sessions", {"user": clinic.admin.pointer})
+        assert (
+            claimant.ask("POST", "/functions/grantRole", {"user": user_id, "role": "admin"}).json()["code"]
+            == 119
+        )
+        assert claimant.sees_nothing("/classes/AuditLog")
+        assert claimant.refusal("POST", "/classes/LabResult", new_body(clinic, "LabResult")) == 119
+        acl = clinic.master.get(f"/users/{user_id}")["ACL"]
+        assert set(acl) == {user_id, "role:admin", f"role:careTeam_{user_id}"}
+    liar.close()
+
+
+def test_a_user_has_one_profile_however_fast_he_asks(clinic: Clinic) -> None:
+    signed_up = clinic.visitor.post("/users", {"username": f"fast{next(hours)}", "password": PASSWORD})
+    caller = Caller(clinic.server, signed_up["sessionToken"])
+    with ThreadPoolExecutor(8) as threads:
+        ask = lambda _: caller.ask("POST", "/classes/PatientProfile", {"displayName": "F"})  # noqa: E731
+        answers = list(threads.map(ask, range(8)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [400] * 7
+    caller.close()
+
+
 def test_a_provider_has_no_rights_before_he_is_approved(clinic: Clinic) -> None:
     name = f"new{next(hours)}"
     signed_up = clinic.visitor.post("/users", {"username": name, "password": PASSWORD})
@@ -250,6 +382,42 @@ def test_of_two_changes_of_the_same_version_one_is_refused(clinic: Clinic) -> No
         clinic.patient.caller, "recordVersions", className="LabResult", record=path.rpartition("/")[2]
     )
     assert len({version["snapshot"].get("units") for version in versions}) == done
+
+
+@pytest.mark.parametrize("clinic", ["oncology_care_planner"], indirect=True)
+def test_the_field_for_the_role_follows_the_roles(clinic: Clinic) -> None:
+    def role_of(person: Person) -> str:
+        return str(clinic.master.get(f"/users/{person.id}")["role"])
+
+    people = (clinic.patient, clinic.provider, clinic.admin, clinic.auditor)
+    assert [role_of(person) for person in people] == ["patient", "provider", "admin", "auditor"]
+    doctor, admin = clinic.other_provider, clinic.admin.caller
+    doctor.caller.put(f"/users/{doctor.id}", {"role": "admin"})
+    assert role_of(doctor) == "provider"
+    clinic.call(admin, "revokeProvider", user=doctor.id)
+    assert role_of(doctor) == "none"
+    assert clinic.patient.caller.refusal("GET", f"/users/{doctor.id}") == 101
+    clinic.call(doctor.caller, "applyAsProvider")
+    clinic.call(admin, "rejectProvider", user=doctor.id)
+    assert role_of(doctor) == "patient"
+
+
+@pytest.mark.parametrize("clinic", ["agent/patient_portal"], indirect=True)
+def test_former_versions_are_read_by_those_who_read_the_record_now(clinic: Clinic) -> None:
+    doctor, patient = clinic.provider.caller, clinic.patient.caller
+    result = create(clinic, "LabResult")
+    path = f"/classes/LabResult/{result}"
+
+    def versions(caller: Caller) -> list[int]:
+        found = caller.get("/classes/RecordVersion", where={"entityId": result}, order="version")["results"]
+        return [version["version"] for version in found]
+
+    doctor.put(path, {"reportType": "urine"})
+    assert versions(patient) == versions(doctor) == [1]
+    doctor.put(path, {"visibility": "provider-only"})
+    assert (versions(patient), versions(doctor)) == ([], [1, 2])
+    doctor.put(path, {"visibility": "shared"})
+    assert versions(patient) == versions(doctor) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("clinic", ["agent/patient_portal"], indirect=True)

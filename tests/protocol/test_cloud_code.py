@@ -266,6 +266,21 @@ def test_an_exception_harms_its_own_request_only(clinic: httpx.Client) -> None:
     assert post(clinic, "/functions/totalQuantity", {"status": "none"}) == (200, {"result": 0})
 
 
+def test_an_auditor_records_first_and_nobody_alters_what_it_wrote(clinic: httpx.Client) -> None:
+    fields = {"action": {"type": "String"}, "ids": {"type": "Array"}, "chain": {"type": "Object"}}
+    assert post(clinic, "/schemas/OrderLog", {"className": "OrderLog", "fields": fields}, **MASTER)[0] == 200
+    status, created = post(clinic, "/classes/SecretOrder", {"quantity": 1})
+    assert status == 201
+    clinic.get(f"/classes/SecretOrder/{created['objectId']}")
+    rows = clinic.get("/classes/OrderLog", params={"order": "objectId"}, headers=MASTER).json()["results"]
+    own = [row for row in rows if row["ids"] == [created["objectId"]]]
+    assert [row["action"] for row in own] == ["create", "get"]
+    purged = clinic.delete("/purge/SecretOrder", headers=MASTER)
+    assert purged.json() == {"code": 119, "error": "secret orders stay"}
+    forged = clinic.put(f"/classes/OrderLog/{own[0]['objectId']}", json={"action": "none"}, headers=MASTER)
+    assert forged.json()["code"] == 119
+
+
 def test_hooks_run_in_batches(clinic: httpx.Client) -> None:
     requests = [
         {"method": "POST", "path": "/parse/classes/LabOrder", "body": {"quantity": 0}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,11 @@ import httpx
 import pytest
 
 from parse_clone.cloud import AuditEvent, BeforeSave, Cloud, File, FunctionRequest, ParseError
+from parse_clone.core.file_signatures import derive_key, read_grant, sign
 from parse_clone.settings import LiveQuery
 from tests.protocol.callers import Caller, pointer
 from tests.protocol.live_clients import live_client
-from tests.servers import RunningServer
+from tests.servers import MASTER_KEY, RunningServer
 
 PASSWORD = "correct horse 9"
 PRIVATE = {"private": True}
@@ -436,3 +438,35 @@ def test_what_a_browser_has_is_confirmed_only_to_who_may_read(ward: Ward, chart_
         assert browser.get(ward.url(scan), headers={"If-None-Match": tag}).status_code == 404
         assert browser.get(ward.url(scan), headers={"Range": "bytes=0-1"}).status_code == 404
     assert ward.tom.ask("DELETE", f"/files/{scan['name']}").status_code == 403
+
+
+def test_the_feature_can_be_turned_off(start_server: Callable[..., RunningServer]) -> None:
+    server = start_server(private_files=False)
+    master = Caller(server, master=True)
+    master.post("/schemas/Chart", {"fields": FIELDS}, 200)
+    file = {"__type": "File", **master._client.post("/files/a.txt", content=b"x").json()}
+    chart = master.post("/classes/Chart", {"scan": file, "ACL": {}})["objectId"]
+    assert principals(master.get(f"/classes/Chart/{chart}")) == ["-"]
+    with httpx.Client() as browser:
+        assert browser.get(file["url"]).content == b"x"
+    master.close()
+
+
+def test_signatures_can_have_a_key_and_a_lifetime_of_their_own(
+    start_server: Callable[..., RunningServer],
+) -> None:
+    server = start_server(file_signing_key="of their own", file_url_lifetime=60)
+    master = Caller(server, master=True)
+    master.post("/schemas/Chart", {"fields": FIELDS}, 200)
+    file = {"__type": "File", **master._client.post("/files/a.txt", content=b"x").json()}
+    chart = master.post("/classes/Chart", {"scan": file, "ACL": {}})["objectId"]
+    url = master.get(f"/classes/Chart/{chart}")["scan"]["url"]
+    master.close()
+    proof = parse_qs(urlsplit(url).query)["access"][0]
+    grant = read_grant(proof, file["name"], derive_key("of their own"), time.time())
+    assert grant is not None
+    assert time.time() < grant.expires <= time.time() + 60 + 15
+    with httpx.Client() as browser:
+        assert browser.get(url).content == b"x"
+        forged = sign(grant, file["name"], derive_key(MASTER_KEY))
+        assert browser.get(f"{file['url']}?access={forged}").status_code == 404

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -149,6 +150,35 @@ def test_hooks_are_declared_once_moved_and_deleted(client: httpx.Client, hooks: 
     unknown = client.get("/hooks/functions/once", headers=MASTER).json()
     assert unknown == {"code": 143, "error": "no function named: once is defined"}
     assert client.get("/hooks/functions").status_code == 403
+
+
+def test_what_cloud_code_does_no_webhook_takes_over(
+    start_server: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    """Whoever holds the master key cannot open what the application's own hooks keep closed."""
+    cloud = tmp_path / "main.py"
+    cloud.write_text(
+        "from parse_clone.cloud import ParseError\n"
+        "def register(cloud):\n"
+        "    @cloud.before_save('Closed')\n"
+        "    async def refuse(request):\n"
+        "        raise ParseError(119, 'closed')\n"
+        "    @cloud.function('own')\n"
+        "    async def own(request):\n"
+        "        return 'own'\n"
+    )
+    server = start_server(cloud=str(cloud), webhook_allow_private_addresses=True)
+    with httpx.Client(base_url=server.url, headers=MASTER, timeout=30) as client:
+        trigger = {"className": "Closed", "triggerName": "beforeSave", "url": "http://127.0.0.1:9/"}
+        answer = client.post("/hooks/triggers", json=trigger)
+        assert answer.json() == {"code": 143, "error": "class Closed already has trigger beforeSave"}
+        function = {"functionName": "own", "url": "http://127.0.0.1:9/"}
+        answer = client.post("/hooks/functions", json=function)
+        assert answer.json() == {"code": 143, "error": "function name: own already exists"}
+        client.put("/hooks/triggers/Closed/beforeSave", json={"__op": "Delete"})
+        client.put("/hooks/functions/own", json={"__op": "Delete"})
+        assert client.post("/classes/Closed", json={}).json() == {"code": 119, "error": "closed"}
+        assert call(client, "own") == (200, {"result": "own"})
 
 
 def test_private_addresses_are_refused_by_default(

@@ -109,12 +109,12 @@ def test_queried_fields_are_indexed() -> None:
 
 
 @pytest.mark.parametrize("template", [name for name in TEMPLATES if name != "oncology_care_planner"])
-def test_medical_record_numbers_are_unique(template: str) -> None:
+def test_a_user_has_one_profile_and_a_number_of_his_own(template: str) -> None:
     definitions = {
         definition.name: definition for definition in read_schema_file(SCHEMAS / f"{template}.json")
     }
     unique = [index for index in definitions["PatientProfile"].indexes.values() if index.unique]
-    assert [index.keys for index in unique] == [(("medicalRecordNumber", 1),)]
+    assert [index.keys for index in unique] == [(("medicalRecordNumber", 1),), (("user", 1),)]
 
 
 def test_all_templates_load_together() -> None:

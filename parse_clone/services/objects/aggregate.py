@@ -38,6 +38,8 @@ async def walk_aggregate(
     if schema is None:
         return []
     await audit(toolbox, AuditEvent("aggregate", class_name, (), context, where=where))
+    for other in sorted(classes_joined(list(stages)) - {class_name}):
+        await audit(toolbox, AuditEvent("aggregate", other, (), context))
     if path:
         condition = decode_where(where, schema, context.auth, now=toolbox.clock.now())
         find = Find(FindRequest(class_name), query, run, schema, where=condition)
@@ -82,6 +84,25 @@ async def run_before_aggregate(
     event = FindEvent(TriggerKind.BEFORE_FIND, class_name, context, parameters=shown)
     await run_trigger(toolbox, event)
     return decode_find_parameters(chosen(changes_by_hook(event.parameters), frozenset({"where"}))).where
+
+
+JOINS = {"$lookup": "from", "$graphLookup": "from", "$unionWith": "coll"}
+"""Stages that read another class, and the member of their argument that names it."""
+
+
+def classes_joined(pipeline: Json) -> set[str]:
+    """The classes that a pipeline reads besides its own, those of pipelines inside of it included."""
+    found: set[str] = set()
+    if isinstance(pipeline, dict):
+        for name, argument in pipeline.items():
+            member = JOINS.get(name)
+            named = argument.get(member) if member and isinstance(argument, dict) else argument
+            if member is not None and isinstance(named, str):
+                found.add(named)
+            found |= classes_joined(argument)
+    elif isinstance(pipeline, list):
+        found.update(*map(classes_joined, pipeline))
+    return found
 
 
 async def distinct_values(toolbox: Toolbox, context: RequestContext, find: Find, path: str) -> list[Json]:

@@ -59,15 +59,18 @@ def event_of_deletion(context: RequestContext, deletion: Deletion) -> AuditEvent
 
 
 async def audit_found(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
-    """Tell of the rows that a caller is about to read: once for all of them. What subqueries and the search
-    for a file's holder find is not read by anybody."""
-    unread = find.request.purpose in ("subquery", "holder")
-    if unread or find.schema.name not in toolbox.triggers.auditors:
+    """Tell of the rows that a caller is about to read: once for all of them. A subquery tells of its rows,
+    too, by what it leaves of the query around it. What the search for a file's holder finds nobody reads."""
+    purpose = find.request.purpose
+    if find.schema.name not in toolbox.triggers.auditors or purpose == "holder":
         return find
     ids = ids_found(find)
     if ids or find.count is not None:
         where = find.parameters.where
-        action = "get" if find.request.is_get else "find" if find.parameters.limit != 0 else "count"
+        if purpose == "subquery":
+            action = "search"
+        else:
+            action = "get" if find.request.is_get else "find" if find.parameters.limit != 0 else "count"
         await audit(toolbox, AuditEvent(action, find.schema.name, ids, context, where=where))
     return find
 

@@ -37,6 +37,7 @@ async def walk_delete(
 
 async def authorize_delete(toolbox: Toolbox, context: RequestContext, deletion: Deletion) -> Deletion:
     """Ask the class permissions which rows this caller may delete."""
+    toolbox.triggers.check_may_remove(deletion.class_name)
     return replace(deletion, where=row_condition(deletion.schema, "delete", context.auth))
 
 

@@ -367,6 +367,7 @@ async def take_results(
         )
     rows = [{name: value for name, value in row.items() if name not in ENVELOPE} for row in results]
     find = await run_after_find(toolbox, context, changed(find, rows=rows))
+    find = await audit_found(toolbox, context, find)
     return changed(find, answer=answer_find(find))
 
 

@@ -173,6 +173,7 @@ def check_new_class(request: SaveRequest) -> None:
 
 async def authorize_save(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     """Ask the class permissions; for an update they also say which rows may be written."""
+    toolbox.triggers.check_may_write(save.class_name)
     if save.is_new_class:
         return save
     if save.is_create:

@@ -6,7 +6,8 @@ are refused before any database call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from parse_clone.core.context import RequestContext
@@ -50,9 +51,18 @@ from parse_clone.services.users.sessions import (
 
 
 async def log_in(toolbox: Toolbox, context: RequestContext, parameters: JsonObject) -> JsonObject:
-    """Open a session for a username or e-mail address and a password. A refused login is told to auditors."""
-    try:
+    """Open a session for a username or e-mail address and a password."""
+    async with audited_attempt(toolbox, context, parameters):
         return await log_in_by_password(toolbox, context, parameters)
+
+
+@asynccontextmanager
+async def audited_attempt(
+    toolbox: Toolbox, context: RequestContext, parameters: JsonObject
+) -> AsyncIterator[None]:
+    """Tell auditors of credentials that are refused."""
+    try:
+        yield
     except ParseError as refusal:
         await audit(toolbox, AuditEvent("login", "_User", (), context, object=parameters, failure=refusal))
         raise
@@ -76,7 +86,8 @@ async def log_in_by_password(toolbox: Toolbox, context: RequestContext, paramete
 
 async def verify_password(toolbox: Toolbox, context: RequestContext, parameters: JsonObject) -> JsonObject:
     """Say whether a password is right, and whose it is, without logging in."""
-    user = await check_credentials(toolbox, context, parameters)
+    async with audited_attempt(toolbox, context, parameters):
+        user = await check_credentials(toolbox, context, parameters)
     return await read_own_row(toolbox, context, user, None)
 
 

@@ -60,7 +60,12 @@ from parse_clone.services.users.external_login import (
     stored_auth_data,
     validate,
 )
-from parse_clone.services.users.login import open_login_session, run_before_login, store_proof
+from parse_clone.services.users.login import (
+    audited_attempt,
+    open_login_session,
+    run_before_login,
+    store_proof,
+)
 from parse_clone.services.users.own_row import read_own_row
 from parse_clone.services.users.passwords import check_password_policy, password_operations
 from parse_clone.services.users.sessions import close_sessions, open_session
@@ -146,6 +151,12 @@ async def log_in_by_provider(toolbox: Toolbox, context: RequestContext, save: Sa
     given = as_user_save(save).auth_data
     if not save.is_create or not given:
         return save
+    async with audited_attempt(toolbox, context, {"authProvider": ",".join(given)}):
+        return await sign_up_or_log_in(toolbox, context, save, given)
+
+
+async def sign_up_or_log_in(toolbox: Toolbox, context: RequestContext, save: Save, given: AuthData) -> Save:
+    """Have providers prove an identity, and find whose it is."""
     auth_data = await complete(toolbox, given)
     owners = [owner for owner in await find_owners(toolbox, auth_data) if may_log_in(context, owner)]
     owner = owners[0] if owners else None

@@ -90,6 +90,11 @@ def test_a_pipeline_is_an_array_or_an_object_of_stages() -> None:
         ([{"$group": 1}], "Invalid parameter for query: group. Missing key _id"),
         ([{"$out": "Other"}], "Aggregate stage $out is not allowed."),
         ([{"$merge": {}}], "Aggregate stage $merge is not allowed."),
+        ([{"$facet": {"a": [{"$out": "Other"}]}}], "Aggregate stage $out is not allowed."),
+        (
+            [{"$lookup": {"from": "A", "as": "b", "pipeline": [{"$merge": {"into": "Other"}}]}}],
+            "Aggregate stage $merge is not allowed.",
+        ),
     ],
 )
 def test_refused_pipelines(pipeline: Json, text: str) -> None:

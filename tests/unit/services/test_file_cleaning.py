@@ -233,3 +233,10 @@ async def test_links_are_made_for_what_was_stored_before(tmp_path: Path) -> None
         assert holder.startswith("Report.scan:")
         (holder,) = await toolbox.storage.owning_ids(LINKS, ["public.txt"])
         assert holder.startswith("Report.photo:")
+    off = replace(settings, private_files=False)
+    async with opened_toolbox(off) as toolbox:
+        await save(toolbox, scan=file("meanwhile.txt"))
+        assert await toolbox.storage.owning_ids(LINKS, ["meanwhile.txt"]) == []
+    async with opened_toolbox(settings) as toolbox:
+        (holder,) = await toolbox.storage.owning_ids(LINKS, ["meanwhile.txt"])
+        assert holder.startswith("Report.scan:")

@@ -49,7 +49,14 @@ _OVERFULL_PAGES = 20_000  # 80 MB: the log must start anew, though writers wait 
 
 
 class TooSlow(Exception):
-    """A read took longer than the event loop can wait."""
+    """Something takes longer, or took longer, than the event loop can wait."""
+
+
+_LONG_TEXT = 256 * 1024
+
+
+def _is_long(values: Sequence[object]) -> bool:
+    return any(isinstance(value, str) and len(value) > _LONG_TEXT for value in values)
 
 
 def database_error(error: Exception) -> ParseError:
@@ -132,12 +139,14 @@ class Connection:
     def rows_to_change(self, query: Sql) -> list[SqlRow]:
         """Run a query for rows that will be written. Raises `TooSlow` for many, too."""
         found = self.rows(query)
-        if len(found) > MANY_ROWS and self.time_limit < inf:
+        if self.time_limit < inf and (len(found) > MANY_ROWS or any(map(_is_long, found))):
             raise TooSlow
         return found
 
     def change(self, statement: str, parameters: Sequence[Binding] = ()) -> None:
-        """Run a statement that writes."""
+        """Run a statement that writes. Raises `TooSlow` for a long text, before anything is done with it."""
+        if self.time_limit < inf and _is_long(parameters):
+            raise TooSlow
         self.driver.execute(statement, tuple(parameters))
 
     def atomically(self, work: Work[T]) -> T:
@@ -193,8 +202,9 @@ class _Slowness:
 class Database:
     """The file, as one process uses it. `:memory:` is a file of its own that goes away with it."""
 
-    def __init__(self, path: str, setup: Sequence[str] = ()) -> None:
-        """`setup`: statements that make what every file has."""
+    def __init__(self, path: str, setup: Sequence[str] = (), application_id: int = 0) -> None:
+        """`setup`: statements that make what every file has; `application_id`: how files tell whose they are
+        and in which form. Raises `SettingsError` for a file that cannot be used, or is of another kind."""
         self._ephemeral = tempfile.TemporaryDirectory(prefix="parse_clone-") if path == IN_MEMORY else None
         self._path = _create_file(Path(self._ephemeral.name, "data.db") if self._ephemeral else Path(path))
         self._open: list[Connection] = []
@@ -209,7 +219,7 @@ class Database:
         self._log_pages = 0
         self._checkpoint: asyncio.Future[None] | None = None
         try:
-            self._set_up(setup)
+            self._set_up(setup, application_id)
             self._main = self._connect()
         except apsw.Error as error:
             raise SettingsError(f"databaseURI: cannot use {path} as a file of SQLite ({error})") from error
@@ -222,8 +232,16 @@ class Database:
         self._open.append(connection)
         return connection
 
-    def _set_up(self, statements: Sequence[str]) -> None:
+    def _set_up(self, statements: Sequence[str], application_id: int) -> None:
         connection = self._connect(busy_timeout=PATIENCE)
+        found = connection.rows(Sql("PRAGMA application_id"))[0][0]
+        if found not in (0, application_id):
+            self._close(connection)
+            raise SettingsError(
+                f"databaseURI: {self._path} is of another program, or of a newer version of this one"
+            )
+        if found != application_id:
+            connection.change(f"PRAGMA application_id = {application_id}")
         for statement in statements:
             connection.change(statement)
         self._close(connection)
@@ -436,10 +454,11 @@ class Database:
     # --- The end ------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Finish what waits and close all connections."""
+        """Finish what waits and close all connections; the last one moves the log into the file."""
         self._write_waiting()
         for connection in [*self._open]:
-            connection.driver.interrupt()
+            if connection is not self._main:  # what is interrupted leaves the log where it is
+                connection.driver.interrupt()
         for threads in (self._readers, self._writer):
             await asyncio.to_thread(threads.shutdown)
         for connection in reversed([*self._open]):

@@ -324,10 +324,13 @@ class _Operands:
         self.unsayable = False
         others = 0
         for value in values:
+            if isinstance(value, str):  # there may be a hundred thousand, which are their own keys
+                self.texts.append(value)
+                continue
             match equality_key(value):
                 case None:
                     self.has_null = True
-                case str(text):
+                case str(text):  # a file's key is its name
                     self.texts.append(text)
                 case int() | float() as number:
                     self.numbers.append(number)

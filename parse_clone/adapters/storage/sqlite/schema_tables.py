@@ -50,6 +50,9 @@ from parse_clone.core.system_classes import (
 )
 from parse_clone.errors import DuplicateValue, ErrorCode, ParseError
 
+APPLICATION_ID = 0x50617201
+"""Says in the file's head that it is ours; the last byte counts the forms of what is in it."""
+
 SYSTEM_TABLES = (
     "CREATE TABLE IF NOT EXISTS _SCHEMA "
     "(class_name TEXT NOT NULL PRIMARY KEY, definition TEXT NOT NULL) STRICT",

@@ -51,7 +51,7 @@ class SqliteStorage:
 
     def __init__(self, path: str) -> None:
         """Open the file, making it and its directories where they are missing; `:memory:` keeps nothing."""
-        self._database = Database(path, schema_tables.SYSTEM_TABLES)
+        self._database = Database(path, schema_tables.SYSTEM_TABLES, schema_tables.APPLICATION_ID)
         self._session: Session = self._database
         self._layout = layouts()
         self._sweeper: asyncio.Task[None] | None = None
