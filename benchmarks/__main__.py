@@ -24,7 +24,7 @@ from benchmarks.client import Api
 from benchmarks.dataset import Dataset, store_dataset
 from benchmarks.livequery import LIVE_SCENARIOS, measure_live
 from benchmarks.measure import Figures, drive, measure, medians
-from benchmarks.processes import memory_mb
+from benchmarks.processes import peak_mb
 from benchmarks.report import Footprint, Results, markdown
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.subjects import AUDITED, SUBJECTS, Subject
@@ -36,7 +36,7 @@ Measuring = Callable[[], Awaitable[Figures]]
 
 async def measure_all(subjects: Mapping[str, Subject], chosen: argparse.Namespace) -> Results:
     """Fill all servers, measure every chosen scenario on each."""
-    fresh = {name: memory_mb(subject.pid) for name, subject in subjects.items()}
+    fresh = {name: peak_mb(subject.pid) for name, subject in subjects.items()}
     data: dict[str, Dataset] = {}
     for name, subject in subjects.items():
         print(f"filling {name}", file=sys.stderr)
@@ -59,7 +59,7 @@ async def measure_all(subjects: Mapping[str, Subject], chosen: argparse.Namespac
         told = ", ".join(f"{name} {found.cpu_us:,.0f}" for name, found in figures[scenario.name].items())
         print(f"{scenario.name}: {told}", file=sys.stderr)
     footprints = {
-        name: Footprint(subject.start_seconds, fresh[name], memory_mb(subject.pid))
+        name: Footprint(subject.start_seconds, fresh[name], peak_mb(subject.pid))
         for name, subject in subjects.items()
     }
     return Results(scenarios, figures, footprints)

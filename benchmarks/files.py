@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
 from benchmarks.client import APP_ID, MASTER_KEY
-from benchmarks.processes import cpu_seconds
+from benchmarks.processes import cpu_seconds, peak_mb
 from benchmarks.subjects import Subject, npm_parse_server, our_server
 
 HEADERS = {
@@ -52,12 +51,6 @@ def measure(subject: Subject, count: int, work: Callable[[], None]) -> Cost:
         work()
     wall = time.perf_counter() - began
     return Cost((cpu_seconds(subject.pid) - cpu) * 1000 / count, wall * 1000 / count)
-
-
-def peak_mb(pid: int) -> float:
-    """The most memory that a process had."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def rows(name: str, subject: Subject) -> Iterator[str]:

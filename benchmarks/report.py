@@ -26,7 +26,8 @@ class Measured(Protocol):
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a server took besides CPU time: seconds until it listened, megabytes before and after the run."""
+    """What a server took besides CPU time: seconds until it listened, the most megabytes
+    that it had before the run and in it."""
 
     start_seconds: float
     fresh_mb: float
@@ -102,7 +103,7 @@ def latency_table(results: Results) -> list[str]:
 def footprint_table(results: Results) -> list[str]:
     """Start-up time and memory."""
     lines = [
-        "| | start, s | MB, started | MB, after the run | KB a LiveQuery connection |",
+        "| | start, s | MB, started | MB, at most | KB a LiveQuery connection |",
         "|---|---:|---:|---:|---:|",
     ]
     for server, took in results.footprints.items():

@@ -45,7 +45,7 @@ def test_a_missed_target_is_bold_and_a_hole_is_a_dash() -> None:
         "| get by id | 1,234; 1.2, 20.0 | 1,234; 1.2, 20.0 |\n"
         "| create | 1,234; 1.2, 20.0 | – |\n"
         "\n"
-        "| | start, s | MB, started | MB, after the run | KB a LiveQuery connection |\n"
+        "| | start, s | MB, started | MB, at most | KB a LiveQuery connection |\n"
         "|---|---:|---:|---:|---:|\n"
         "| SQLite | 0.7 | 61 | 80 | 19 |\n"
         "| MongoDB | 0.7 | 61 | 80 | – |"
