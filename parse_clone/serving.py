@@ -25,6 +25,9 @@ from parse_clone.settings import Settings
 
 SHUTDOWN_SECONDS = 30
 """How long requests in flight may take once the server is told to stop."""
+SILENCE_SECONDS = 60
+"""How long one of several processes may say nothing, as it does while it imports, before another takes its
+place: on a busy machine a shorter time lets none of them ever start."""
 
 HANDED_DOWN = "PARSE_CLONE_HANDED_DOWN"
 
@@ -118,6 +121,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "proxy_headers": False,  # whom to believe is the business of `trustProxy`
         "server_header": False,
         "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
+        "timeout_worker_healthcheck": SILENCE_SECONDS,
         **websocket_options(settings),
     }
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from benchmarks.processes import process_tree
 from tests.servers import free_port, wait_for_port
 
 SLOW = """
@@ -169,6 +171,38 @@ def test_a_server_that_cannot_start_says_why(
     assert sentence in told
     assert "Traceback" not in told
     assert "hidden" not in told
+
+
+SLOW_TO_START = """
+import sys, time
+if "spawn_main" in " ".join(sys.orig_argv):
+    time.sleep(6)
+"""
+
+
+def test_processes_that_start_slowly_are_not_given_up(tmp_path: Path, mongo_uri: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SLOW_TO_START)
+    port = free_port()
+    environment = {
+        "PYTHONPATH": str(tmp_path),
+        "PARSE_SERVER_DATABASE_URI": f"{mongo_uri}/slow_{time.time_ns()}",
+        "PARSE_SERVER_APPLICATION_ID": "clinic",
+        "PARSE_SERVER_MASTER_KEY": "master",
+    }
+    with serve(tmp_path, "--workers", "2", port=port, **environment) as process:
+        while len(first := started(process)) < 2:
+            time.sleep(0.1)
+        wait_for_port(port)
+        assert started(process) == first
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def started(process: subprocess.Popen[str]) -> set[int]:
+    """The processes that serve, or are about to."""
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in process_tree(process.pid)}
+    return {pid for pid, command in commands.items() if b"spawn_main" in command}
 
 
 def test_the_log_names_requests_and_keeps_secrets(tmp_path: Path) -> None:
