@@ -16,9 +16,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import uvicorn
@@ -44,10 +45,13 @@ class RunningServer:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on at the moment; not one of those that systems give to connections, which
+    somebody may have before it is used."""
+    while True:
+        port = SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
@@ -77,7 +81,7 @@ def mongo_stand_in(*options: str) -> Iterator[str]:
         process.wait()
 
 
-def wait_for_port(port: int, seconds: float = 30) -> None:
+def wait_for_port(port: int, seconds: float = 60) -> None:
     """Wait until something listens."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -129,7 +133,7 @@ def running_server(
         app,
         host="127.0.0.1",
         port=port,
-        log_level="error",
+        log_config=None,  # into the report of the test
         proxy_headers=False,
         **websocket_options(settings),
     )

@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-import pytest
-
 from parse_clone.core.json_types import Json
 from parse_clone.core.query import (
     Condition,
@@ -24,10 +22,8 @@ from parse_clone.core.query import (
 STANDS_IN = "PARSE_TEST_MONGODB_URI" not in os.environ
 
 
-def skip_text_search(engine: str) -> None:
-    """It has no text indexes."""
-    if engine == "mongo" and STANDS_IN:
-        pytest.skip("the stand-in for MongoDB searches no texts")
+TEXT_SEARCHERS = ("sqlite",) if STANDS_IN else ("sqlite", "mongo")
+"""The engines that search texts: it has no text indexes."""
 
 
 def misjudges(engine: str, *conditions: Condition) -> bool:

@@ -57,7 +57,7 @@ from parse_clone.core.schema import (
 from parse_clone.core.system_classes import DEFAULT_FIELDS, DEFAULT_INDEXES, join_schema, system_schema
 from parse_clone.errors import DuplicateValue, ErrorCode, ParseError
 from parse_clone.ports import Storage
-from tests.adapters.stand_in import skip_text_search
+from tests.adapters.stand_in import TEXT_SEARCHERS
 from tests.strategies import SCHEMA as PATIENT
 from tests.strategies import date, geo_point, pointer, polygon
 
@@ -267,8 +267,8 @@ async def test_the_nearest_places_come_first(storage: Storage) -> None:
     assert [obj["objectId"] for obj in found] == ["w3", "w1", "w2"]
 
 
-async def test_words_are_found(engine: str, storage: Storage) -> None:
-    skip_text_search(engine)
+@pytest.mark.parametrize("engine", TEXT_SEARCHERS)
+async def test_words_are_found(storage: Storage) -> None:
     names = ["intensive care", "Children's care", "surgery"]
     await storage.insert(WARD, [ward(f"w{n}", name=name) for n, name in enumerate(names, start=1)])
     assert await ids(storage, TextSearch("name", "care")) == ["w1", "w2"]

@@ -1,12 +1,8 @@
-"""A headless Chromium, the packages that drive it, and a server on each engine for it to talk to.
-
-Where something is missing the tests are skipped with one line; in CI nothing may be missing.
-"""
+"""A headless Chromium, the packages that drive it, and a server on each engine for it to talk to."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,49 +11,23 @@ from typing import Any
 
 import pytest
 
+from tests.programs import find_program, node_for_browser
 from tests.servers import ENGINES, RunningServer, running_server
 
 HERE = Path(__file__).parent
 SCREENSHOTS = HERE.parent.parent / "build" / "screenshots"
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-def miss(sentence: str) -> None:
-    """Skip a test that lacks a program; fail where nothing may be skipped."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(sentence, pytrace=False)
-    pytest.skip(sentence)
 
 
 @pytest.fixture(scope="session")
 def node() -> str:
     """The node program, with the packages of `package-lock.json` installed."""
-    program, npm = shutil.which("node"), shutil.which("npm")
-    if program is None or npm is None:
-        miss("the browser tests need Node")
-    lock = HERE / "package-lock.json"
-    installed = HERE / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        command = [str(npm), "ci", "--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts"]
-        subprocess.run(command, cwd=HERE, check=True)
-        installed.touch()
-    return str(program)
+    return node_for_browser()
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The browser's program. As root on Debian it is installed where it is missing."""
-    found = _find_chromium()
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "install", "-y", "-q", "chromium"], check=False, capture_output=True)
-        found = _find_chromium()
-    if found is None:
-        miss("the browser tests need Chromium: apt-get install chromium")
-    return str(found)
-
-
-def _find_chromium() -> str | None:
-    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    """The browser's program."""
+    return find_program("chromium")
 
 
 @pytest.fixture(scope="session", params=ENGINES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,14 +12,10 @@ from typing import Any
 
 import httpx
 
+from tests.programs import PARSE_SERVER, node_for_parse_server
 from tests.servers import APP_ID, MASTER_KEY, REST_KEY, free_port
 
 _HERE = Path(__file__).parent
-_INSTALLED = Path(__file__).parents[2] / ".cache" / "parse-server"
-
-
-class Missing(Exception):
-    """This machine cannot run it."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +60,12 @@ def client(url: str) -> Iterator[Client]:
 @contextmanager
 def running(database_uri: str, redis_url: str = "", encryption_key: str = "") -> Iterator[Client]:
     """Run it on a database; with a Redis, LiveQuery too; with a key it encrypts files."""
-    node = _install()
+    node = node_for_parse_server()
     port = free_port()
-    command = [node, str(_HERE / "serve.cjs"), str(_INSTALLED), str(port), database_uri, redis_url]
+    command = [node, str(_HERE / "serve.cjs"), str(PARSE_SERVER), str(port), database_uri, redis_url]
     command.append(encryption_key)
     process = subprocess.Popen(
-        command, cwd=_INSTALLED, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, cwd=PARSE_SERVER, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )  # it writes a folder of logs where it stands
     assert process.stdout is not None
     try:
@@ -86,26 +81,3 @@ def running(database_uri: str, redis_url: str = "", encryption_key: str = "") ->
     finally:
         process.kill()  # with LiveQuery it does not end when asked to
         process.communicate()
-
-
-def _install() -> str:
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        raise Missing("parse-server needs Node")
-    wanted = (_HERE / "package.json").read_bytes()
-    complete = _INSTALLED / ".complete"
-    if not complete.exists() or complete.read_bytes() != wanted:
-        _INSTALLED.mkdir(parents=True, exist_ok=True)
-        (_INSTALLED / "package.json").write_bytes(wanted)
-        command = [
-            npm,
-            "install",
-            "--omit=dev",
-            "--no-audit",
-            "--no-fund",
-            "--no-package-lock",
-            "--loglevel=error",
-        ]
-        subprocess.run(command, cwd=_INSTALLED, check=True)
-        complete.write_bytes(wanted)
-    return node

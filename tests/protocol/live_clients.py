@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -13,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.programs import find_program
 from tests.servers import APP_ID, RunningServer, free_port, wait_for_port
 
 Frame = dict[str, Any]
@@ -88,11 +86,8 @@ def live_client(server: RunningServer, *, connects: bool = True, **members: Any)
 
 @contextmanager
 def redis_server() -> Iterator[str]:
-    """The URL of a Redis of its own. Without the program: skipped, in CI a failure."""
-    program = shutil.which("redis-server")
-    if program is None:
-        assert not os.environ.get("CI"), "redis-server is not installed"
-        pytest.skip("redis-server is not installed")
+    """The URL of a Redis of its own."""
+    program = find_program("redis-server")
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]

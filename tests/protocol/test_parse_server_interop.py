@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -48,19 +47,12 @@ def servers(mongo_uri: str) -> Iterator[tuple[Client, Client]]:
     """This server and parse-server, on one database; both look at the schemas again all the time."""
     database_uri = f"{mongo_uri}/shared_{uuid4().hex[:12]}"
     options = DatabaseOptions(schema_cache_ttl=1)
-    try:
-        with (
-            running_server(
-                "mongo", database_uri=database_uri, database_options=options, files_url=None
-            ) as ours,
-            parse_server.client(ours.url) as speaking,
-            parse_server.running(database_uri) as theirs,
-        ):
-            yield speaking, theirs
-    except parse_server.Missing as missing:
-        if os.environ.get("CI"):
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
+    with (
+        running_server("mongo", database_uri=database_uri, database_options=options, files_url=None) as ours,
+        parse_server.client(ours.url) as speaking,
+        parse_server.running(database_uri) as theirs,
+    ):
+        yield speaking, theirs
 
 
 @pytest.fixture(params=["ours first", "theirs first"])

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.programs import node_for_sdk
 from tests.protocol.clinic import SCHEMAS, import_schemas
 from tests.servers import ENGINES, RunningServer, running_server
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
 def node() -> str:
     """The node program, with the packages of `package-lock.json` installed."""
-    program, npm = shutil.which("node"), shutil.which("npm")
-    if program is None or npm is None:
-        pytest.skip("the SDK tests need Node")
-    lock = HERE / "package-lock.json"
-    installed = HERE / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=HERE, check=True)
-    return program
+    return node_for_sdk()
 
 
 @pytest.fixture(scope="session", params=ENGINES)
