@@ -56,7 +56,7 @@ class ErrorCode(IntEnum):
 
 
 class ParseError(Exception):
-    """An error meant for the client: Parse's `code` and a text that may be shown.
+    """An error meant for the client: Parse's `code` and a text that may be shown, or none.
 
     `detail` is the precise reason of a refusal. It replaces `message` only where the server runs with
     `enableSanitizedErrorResponse: false`; otherwise it goes to the log. Codes outside of `ErrorCode`
@@ -64,15 +64,17 @@ class ParseError(Exception):
     text.
     """
 
-    def __init__(self, code: int, message: str, *, detail: str | None = None, value: object = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, code: int, message: str | None = None, *, detail: str | None = None, value: object = None
+    ) -> None:
+        super().__init__(message or "")
         self.code = int(code)
         self.message = message
         self.detail = detail
         self.value = value
 
     def shown(self, *, sanitized: bool) -> object:
-        """What the client reads as `error`."""
+        """What the client reads as `error`; None if it reads no text."""
         if self.value is not None:
             return self.value
         return self.message if sanitized or self.detail is None else self.detail

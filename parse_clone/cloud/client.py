@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from parse_clone.cloud.objects import ParseObject
-from parse_clone.cloud.values import Pointer, to_native, to_wire, to_wire_object
+from parse_clone.cloud.values import Pointer, to_fields, to_native, to_wire, to_wire_object
 from parse_clone.core.context import MASTER, NOBODY, Auth, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.services import functions
@@ -90,7 +90,7 @@ class Client:
     ) -> None:
         """Set fields of a stored object. `only_if` holds values that it must still have when it is written,
         atomically: ParseError 251 if somebody else was faster."""
-        body, expected = to_wire_object(fields), to_wire_object(only_if or {})
+        body, expected = to_fields(fields), to_fields(only_if or {})
         request = SaveRequest(pointer.class_name, pointer.object_id, body, expected)
         await save_object(self._toolbox, self._context, request)
 
@@ -161,7 +161,7 @@ class Query:
         """Add conditions: `where({"value": {"$gt": 5}}, status="final")`."""
         present = self._parameters.get("where")
         known = present if isinstance(present, dict) else {}
-        added = {**to_wire_object(conditions or {}), **to_wire_object(equal)}
+        added = to_fields({**(conditions or {}), **equal})
         both: Json = {"$and": [known, added]} if known else added
         return self._with("where", both)
 

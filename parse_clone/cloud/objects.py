@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from datetime import datetime
 from typing import Any
 
-from parse_clone.cloud.values import Pointer, to_native, to_wire
+from parse_clone.cloud.values import Pointer, to_native, to_wire, with_pointers
 from parse_clone.core.draft import Draft
-from parse_clone.core.json_types import JsonObject
+from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.operations import (
     Add,
     AddUnique,
@@ -24,12 +24,17 @@ from parse_clone.core.values import decode_date
 
 
 class ParseObject(MutableMapping[str, Any]):
-    """Fields by name, as Python values. `del` removes a field; what is changed waits in `pending`."""
+    """Fields by name, as Python values. `del` removes a field; what is changed waits in `pending`.
+
+    A field that is set to another object stores a pointer to it; where the object is an answer (afterFind,
+    afterLiveQueryEvent) the client reads the other one in full.
+    """
 
     def __init__(
         self, class_name: str, fields: JsonObject | None = None, *, draft: Draft | None = None
     ) -> None:
         self._draft = draft or Draft(class_name, _text(fields, "objectId"), fields, {})
+        self._embedded: JsonObject = {}  # what was set to objects, with them in full
 
     @classmethod
     def new(cls, class_name: str, **fields: Any) -> ParseObject:
@@ -78,7 +83,11 @@ class ParseObject(MutableMapping[str, Any]):
         return to_native(self._draft.current[key])
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._draft.set(key, to_wire(value))
+        wire = to_wire(value)
+        stored = with_pointers(wire)
+        self._draft.set(key, stored)
+        if stored != wire:
+            self._embedded[key] = wire
 
     def __delitem__(self, key: str) -> None:
         self._draft.operations[key] = Delete()
@@ -124,15 +133,15 @@ class ParseObject(MutableMapping[str, Any]):
 
     def add(self, key: str, *values: Any) -> None:
         """Append to an array."""
-        self._change(key, Add(tuple(to_wire(value) for value in values)))
+        self._change(key, Add(_elements(values)))
 
     def add_unique(self, key: str, *values: Any) -> None:
         """Append to an array what it does not hold."""
-        self._change(key, AddUnique(tuple(to_wire(value) for value in values)))
+        self._change(key, AddUnique(_elements(values)))
 
     def remove(self, key: str, *values: Any) -> None:
         """Remove from an array."""
-        self._change(key, Remove(tuple(to_wire(value) for value in values)))
+        self._change(key, Remove(_elements(values)))
 
     def relate(self, key: str, class_name: str, ids: Iterable[str]) -> None:
         """Link objects through a relation field."""
@@ -151,6 +160,14 @@ class ParseObject(MutableMapping[str, Any]):
         """The object's fields as wire JSON, pending changes applied."""
         return {key: value for key, value in self._draft.current.items() if not key.startswith("_")}
 
+    def to_answer(self) -> JsonObject:
+        """The same with the objects in full that fields were set to."""
+        fields = self.to_json()
+        for key, value in self._embedded.items():
+            if key in fields and fields[key] == with_pointers(value):
+                fields[key] = value
+        return fields
+
     def to_wire(self) -> JsonObject:
         """The object as a value: a stored one in full, a new or changed one as a pointer."""
         if self._draft.original is None or self._draft.operations:
@@ -165,6 +182,10 @@ class ParseObject(MutableMapping[str, Any]):
         """Take over the state that a save answered."""
         object_id = _text(fields, "objectId") or self.id
         self._draft = Draft(self.class_name, object_id, {**self._draft.current, **fields}, {})
+
+
+def _elements(values: Iterable[Any]) -> tuple[Json, ...]:
+    return tuple(with_pointers(to_wire(value)) for value in values)
 
 
 def _text(fields: JsonObject | None, key: str) -> str | None:

@@ -301,7 +301,7 @@ async def run_after_find(toolbox: Toolbox, hook: Hook, event: FoundEvent) -> Jso
     objects = request.objects if answer is None else as_objects(answer)
     if objects is None:
         raise TypeError(f"a list of objects was expected, not {answer!r:.80}")
-    event.objects = [obj.to_json() for obj in objects]
+    event.objects = [obj.to_answer() for obj in objects]
     return None
 
 
@@ -400,9 +400,9 @@ async def run_live_event(toolbox: Toolbox, hook: Hook, event: LiveEventEvent) ->
         return None
     await hook.call(request)
     event.event, event.send_event = request.event, bool(request.send_event)
-    event.object = {"className": request.object.class_name, **request.object.to_json()}
+    event.object = {"className": request.object.class_name, **request.object.to_answer()}
     if request.original is not None:
-        event.original = {"className": request.original.class_name, **request.original.to_json()}
+        event.original = {"className": request.original.class_name, **request.original.to_answer()}
     return None
 
 

@@ -74,15 +74,31 @@ def to_wire(value: Any) -> Json:
             return {"__type": "File", "name": name, **({"url": url} if url else {})}
         case bytes():
             return bytes_value(value)
+        case _ if hasattr(value, "to_wire"):  # an object: a mapping, too
+            return value.to_wire()  # type: ignore[no-any-return]
         case Mapping():
             return {str(key): to_wire(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [to_wire(item) for item in value]
-        case _ if hasattr(value, "to_wire"):
-            return value.to_wire()  # type: ignore[no-any-return]
     raise TypeError(f"a {type(value).__name__} cannot be stored or answered")
 
 
 def to_wire_object(values: Mapping[str, Any]) -> JsonObject:
     """The same for the members of an object."""
     return {key: to_wire(value) for key, value in values.items()}
+
+
+def to_fields(values: Mapping[str, Any]) -> JsonObject:
+    """The same for what is stored or asked for: of objects, pointers."""
+    return {key: with_pointers(to_wire(value)) for key, value in values.items()}
+
+
+def with_pointers(value: Json) -> Json:
+    """Wire JSON with a pointer in place of each object."""
+    if isinstance(value, list):
+        return [with_pointers(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("__type") == "Object":
+        return pointer(str(value.get("className")), str(value.get("objectId")))
+    return {key: with_pointers(item) for key, item in value.items()}

@@ -60,11 +60,16 @@ def is_class_name(name: str) -> bool:
 def check_class_name(name: str) -> None:
     """Refuse an illegal class name (103)."""
     if not is_class_name(name):
-        raise ParseError(
-            ErrorCode.INVALID_CLASS_NAME,
-            f"Invalid classname: {name}, classnames can only have alphanumeric characters and _, "
-            "and must start with an alpha character ",
-        )
+        raise invalid_class_name(name)
+
+
+def invalid_class_name(name: str) -> ParseError:
+    """Build the refusal of a class name."""
+    return ParseError(
+        ErrorCode.INVALID_CLASS_NAME,
+        f"Invalid classname: {name}, classnames can only have alphanumeric characters and _, "
+        "and must start with an alpha character ",
+    )
 
 
 def is_field_name(name: str, class_name: str = "") -> bool:

@@ -180,7 +180,7 @@ def read_field(reader: Reader, place: str, class_name: str, name: str, value: Js
         found = decode_field(value)
         check_options(class_name, name, found)
     except ParseError as error:
-        reader.refuse(place, error.message)
+        reader.refuse(place, str(error))
         return None
     return found
 

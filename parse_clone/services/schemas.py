@@ -6,11 +6,11 @@ from typing import TypedDict
 
 from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import JsonObject
-from parse_clone.core.names import check_class_name
+from parse_clone.core.names import check_class_name, invalid_class_name
 from parse_clone.core.query import EVERYTHING
 from parse_clone.core.schema import ClassSchema, DropClass
 from parse_clone.core.schema_json import encode_schema, plan_create, plan_schema_update, requested_class_name
-from parse_clone.core.system_classes import VOLATILE_CLASSES
+from parse_clone.core.system_classes import VOLATILE_CLASSES, WRITTEN_BY_ROUTES
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
 from parse_clone.services.objects.auditing import audit
 from parse_clone.services.objects.file_links import prepare_links
@@ -76,6 +76,8 @@ async def delete_schema(toolbox: Toolbox, context: RequestContext, class_name: s
     check_may_change(toolbox, context, "delete a schema", is_delete=True)
     toolbox.triggers.check_may_remove(class_name)
     check_class_name(class_name)
+    if class_name in WRITTEN_BY_ROUTES:
+        raise invalid_class_name(class_name)
     schema = await toolbox.catalog.get(class_name)
     if schema is None:
         return

@@ -191,11 +191,13 @@ def encode_object(class_name: str, fields: JsonObject, **further: Any) -> JsonOb
 
 
 def decode_object(value: JsonObject) -> JsonObject:
-    """The fields of an object in full, pending changes applied."""
+    """The fields of an object in full, pending changes applied; an object in a field stays whole."""
     fields = {k: v for k, v in value.items() if k not in ("__type", "__pending", "__existed")}
-    pending = decode_operations(without_undefined(value.get("__pending") or {}), creating=False)
-    draft = Draft(str(value.get("className")), None, fields, pending)
-    return draft.current
+    pending = without_undefined(value.get("__pending") or {})
+    embedded = {key: item for key, item in pending.items() if to_pointer(item) != item}
+    operations = decode_operations({k: v for k, v in pending.items() if k not in embedded}, creating=False)
+    draft = Draft(str(value.get("className")), None, fields, operations)
+    return {**draft.current, **embedded}
 
 
 def without_undefined(values: JsonObject) -> JsonObject:
@@ -213,17 +215,19 @@ def trigger_of(cloud: Cloud, handler: RemoteHandler, validator: Any) -> Any:
             await validated(event)
         if isinstance(validator, Validator) and validator.skip_with_master_key and auth.is_master:
             return None
-        return await ask(event, handler)
+        custom_ids = cloud.toolbox.settings.allow_custom_object_id
+        return await ask(event, handler, tells_new_ids=custom_ids)
 
     return handle
 
 
-async def ask(event: TriggerEvent, handler: RemoteHandler) -> Json:
-    """Send an event to the test process and take its changes over."""
+async def ask(event: TriggerEvent, handler: RemoteHandler, *, tells_new_ids: bool) -> Json:
+    """Send an event to the test process and take its changes over. parse-server makes an object's id after
+    beforeSave, so that hooks are told one of a new object only where a client may bring it."""
     request = {"triggerName": event.kind.value, **common(event.context, event.cloud_context)}
     match event:
         case SaveEvent():
-            return await ask_save(event, handler, request)
+            return await ask_save(event, handler, request, tells_new_ids=tells_new_ids)
         case FindEvent():
             await ask_find(event, handler, request)
         case FoundEvent():
@@ -252,12 +256,16 @@ def take_context(event: TriggerEvent, after: JsonObject) -> None:
         event.cloud_context.update(strip(context))
 
 
-async def ask_save(event: SaveEvent, handler: RemoteHandler, request: JsonObject) -> Json:
+async def ask_save(
+    event: SaveEvent, handler: RemoteHandler, request: JsonObject, *, tells_new_ids: bool
+) -> Json:
     draft = event.draft
     pending = {key: encode_operation(operation) for key, operation in draft.operations.items()}
     is_before = event.kind is TriggerKind.BEFORE_SAVE
     stored = draft.original or {}
     further: JsonObject = {"__existed": event.original is not None}
+    if draft.is_new and tells_new_ids:
+        further["objectId"] = draft.object_id
     if is_before:
         further["__pending"] = pending
     request["object"] = encode_object(event.class_name, stored, **further)
@@ -273,9 +281,28 @@ async def ask_save(event: SaveEvent, handler: RemoteHandler, request: JsonObject
         object_id = changed.get("objectId")
         if is_before and draft.is_new and isinstance(object_id, str):
             draft.object_id = object_id
+    if event.kind is TriggerKind.AFTER_SAVE and isinstance(changed, dict):
+        take_saved_fields(draft, changed)
     if isinstance(result, dict) and "__type" not in result:
         return strip(result)
     return None
+
+
+def take_saved_fields(draft: Draft, changed: JsonObject) -> None:
+    """What an afterSave handler set and stored itself is part of the answer, as what it only set."""
+    stored = draft.original or {}
+    for key, value in changed.items():
+        if key in ("className", "createdAt", "updatedAt") or key.startswith("__"):
+            continue
+        if value != stored.get(key):
+            draft.set(key, to_pointer(strip(value)))
+
+
+def to_pointer(value: Json) -> Json:
+    """A nested object as it is stored."""
+    if isinstance(value, dict) and value.get("__type") == "Object":
+        return {"__type": "Pointer", "className": value["className"], "objectId": value["objectId"]}
+    return value
 
 
 async def ask_find(event: FindEvent, handler: RemoteHandler, request: JsonObject) -> None:

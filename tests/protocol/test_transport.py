@@ -326,12 +326,16 @@ def test_answers_are_json_in_utf_8(http: httpx.Client) -> None:
     assert json.loads(read.content)["text"] == "Käthe 🩺"
 
 
-def test_only_a_create_has_a_location(http: httpx.Client, server: RunningServer) -> None:
+def test_what_a_client_may_not_know_yet_has_a_location(http: httpx.Client, server: RunningServer) -> None:
     created = http.post("/classes/Note", headers=KEYS, json={})
     assert created.headers["location"] == f"{server.url}/classes/Note/{created.json()['objectId']}"
     update = http.put(f"/classes/Note/{created.json()['objectId']}", headers=KEYS, json={"rank": 2})
     assert update.status_code == 200
     assert "location" not in update.headers
+    identity = {"authData": {"anonymous": {"id": "a-device"}}}
+    signup, login = (http.post("/users", headers=KEYS, json=identity) for _ in range(2))
+    assert (signup.status_code, login.status_code) == (201, 200)
+    assert login.headers["location"] == f"{server.url}/users/{signup.json()['objectId']}"
 
 
 def test_locations_follow_the_request_where_no_public_url_is_set(

@@ -48,12 +48,10 @@ def ok(body: object, *, headers: Headers = ()) -> Answer:
 
 
 def saved(answer: SaveAnswer, base_url: str) -> Answer:
-    """Answer a save: 201 with its Location, or 200."""
-    body = orjson.dumps(answer.body)
-    if not answer.created:
-        return Answer(body)
+    """Answer a save: 201 for a new object, or 200; with its Location, if there is one to tell."""
+    status = 201 if answer.created else 200
     location = (base_url + quote(answer.location)).encode()
-    return Answer(body, 201, ((b"location", location),))
+    return Answer(orjson.dumps(answer.body), status, ((b"location", location),) if answer.location else ())
 
 
 def found(answer: FindAnswer) -> Answer:
@@ -220,7 +218,7 @@ def failure(error: Exception, *, sanitized: bool) -> Answer:
 
 def _error_body(error: ParseError, sanitized: bool) -> bytes:
     text = error.shown(sanitized=sanitized)
-    return orjson.dumps({"code": error.code, "error": text})
+    return orjson.dumps({"code": error.code} if text is None else {"code": error.code, "error": text})
 
 
 def not_ready(state: str) -> Answer:

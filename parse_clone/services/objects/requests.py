@@ -56,8 +56,8 @@ class SaveRequest:
 
 @immutable()
 class SaveAnswer:
-    """`body` is what the client reads. `created` tells 201 with a Location from 200; `location` is the path
-    below the mount (`/classes/Patient/x`)."""
+    """`body` is what the client reads. `created` tells 201 from 200. `location` is the path below the mount
+    (`/classes/Patient/x`) where the client cannot know it: of a new object, of a user found by identity."""
 
     body: JsonObject
     created: bool

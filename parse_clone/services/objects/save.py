@@ -239,6 +239,9 @@ def written_values(operations: Mapping[str, Operation]) -> JsonObject:
 
 async def grow_schema(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:
     """Check every value against its field's type; create the class and the fields that are new."""
+    where = save.where
+    if not save.is_new_class and names_new_fields(save.schema, save.operations):
+        where = all_of(where, authorize(save.schema, "addField", context.auth, updating=not save.is_create))
     new_fields = check_values(context, save, save.schema)
     check_required_columns(save.class_name, save.operations, creating=save.is_create)
     if not new_fields and not save.is_new_class:
@@ -251,10 +254,18 @@ async def grow_schema(toolbox: Toolbox, context: RequestContext, save: Save) -> 
         if missing:
             schema = await toolbox.catalog.add_fields(toolbox.storage, save.class_name, missing)
         return replace(save, schema=schema, is_new_class=False)
-    pointer_rows = authorize(save.schema, "addField", context.auth, updating=not save.is_create)
     schema = await toolbox.catalog.add_fields(toolbox.storage, save.class_name, new_fields)
     check_values(context, save, schema)
-    return replace(save, schema=schema, where=all_of(save.where, pointer_rows))
+    return replace(save, schema=schema, where=where)
+
+
+def names_new_fields(schema: ClassSchema, operations: Mapping[str, Operation]) -> bool:
+    """Would this write add fields, if its values were good? The right to do so is asked before the values
+    are looked at, so that a refused caller learns nothing of the fields' types."""
+    return any(
+        path.split(".", 1)[0] not in schema.fields and not isinstance(operation, Delete)
+        for path, operation in operations.items()
+    )
 
 
 def check_values(context: RequestContext, save: Save, schema: ClassSchema) -> dict[str, Field]:
@@ -414,7 +425,9 @@ def answer_save(save: Save) -> SaveAnswer:
     body.update(echo(save.result, save.sent))
     body.update(changed_on_the_way(save, save.result))
     body.update(save.extra)
-    return SaveAnswer(body, save.is_create, f"/{location_prefix(save.class_name)}/{save.object_id}")
+    if not save.is_create:
+        return SaveAnswer(body, created=False)
+    return SaveAnswer(body, created=True, location=f"/{location_prefix(save.class_name)}/{save.object_id}")
 
 
 def location_prefix(class_name: str) -> str:

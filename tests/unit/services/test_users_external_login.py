@@ -78,6 +78,7 @@ async def test_a_new_identity_signs_up_and_a_known_one_logs_in() -> None:
         assert signed_up.body["authDataResponse"] == {"id": {"hello": 1}}
         logged_in = await enter(clinic, id=identity())
         assert not logged_in.created
+        assert logged_in.location == signed_up.location == f"/users/{signed_up.body['objectId']}"
         assert logged_in.body["objectId"] == signed_up.body["objectId"]
         assert logged_in.body["authData"] == {"id": {"id": "1"}}
         assert logged_in.body["authDataResponse"] == {"id": {"hello": 1}}
