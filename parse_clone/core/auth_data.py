@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from parse_clone.core.json_types import Json, JsonObject
@@ -16,6 +17,7 @@ class ProviderRequest:
 
     stage: Literal["setUp", "login", "update"]
     ip: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
     is_master: bool = False
     is_challenge: bool = False
     user: JsonObject | None = None

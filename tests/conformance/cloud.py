@@ -20,7 +20,7 @@ from parse_clone.cloud.validators import ParamsSubject
 from parse_clone.core.context import RequestContext
 from parse_clone.core.draft import Draft
 from parse_clone.core.json_types import Json, JsonObject
-from parse_clone.core.operations import decode_operations, encode_operation
+from parse_clone.core.operations import Set, decode_operations, encode_operation
 from parse_clone.errors import ErrorCode
 from parse_clone.services.triggers import (
     CONFIG,
@@ -289,13 +289,14 @@ async def ask_save(
 
 
 def take_saved_fields(draft: Draft, changed: JsonObject) -> None:
-    """What an afterSave handler set and stored itself is part of the answer, as what it only set."""
+    """What an afterSave handler set and stored itself is part of the answer, as what it only set; objects in
+    full."""
     stored = draft.original or {}
     for key, value in changed.items():
         if key in ("className", "createdAt", "updatedAt") or key.startswith("__"):
             continue
         if value != stored.get(key):
-            draft.set(key, to_pointer(strip(value)))
+            draft.operations[key] = Set(strip(value))
 
 
 def to_pointer(value: Json) -> Json:

@@ -234,7 +234,11 @@ class RemoteProvider:
 
 def encode_request(request: ProviderRequest) -> JsonObject:
     """What a provider of the test process is told about the request."""
-    told: JsonObject = {"ip": request.ip, "master": request.is_master}
+    told: JsonObject = {
+        "ip": request.ip,
+        "headers": dict(request.headers),
+        "master": request.is_master,
+    }
     if request.is_challenge:
         told["isChallenge"] = True
     for name, user in (("user", request.user), ("original", request.original), ("object", request.object)):

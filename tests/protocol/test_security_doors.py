@@ -366,6 +366,11 @@ def test_the_read_only_key_writes_nothing(stage: Stage, method: str, path: str, 
     assert everything(master) == before
 
 
+def test_the_read_only_key_is_told_that_it_may_not_push(stage: Stage) -> None:
+    refusal = stage.callers["reader"].ask("POST", "/push", {"data": {}, "where": {}})
+    assert (refusal.status_code, refusal.json()["code"]) == (400, 119)
+
+
 def everything(master: Caller) -> list[Any]:
     names = ("Open", "_User", "_Role", "_Session", "_Installation", "_Audience", "_JobSchedule", "_Hooks")
     kept = ("/schemas", "/config", "/graphql-config", "/hooks/functions", "/hooks/triggers")

@@ -187,6 +187,7 @@ def provider_request(
     return ProviderRequest(
         stage="setUp" if not is_linked else "update" if is_self else "login",
         ip=context.ip,
+        headers=context.headers,
         is_master=auth.is_master,
         user=auth.user,
         original=None if user is None else without_secrets(user),

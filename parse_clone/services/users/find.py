@@ -40,7 +40,9 @@ async def present_auth_data(toolbox: Toolbox, context: RequestContext, row: Json
     """Put what the providers show in the place of what is stored; unlinked ones leave no trace."""
     if "authData" not in row:
         return
-    request = ProviderRequest("login", context.ip, context.auth.is_master, user=context.auth.user)
+    request = ProviderRequest(
+        "login", context.ip, context.headers, context.auth.is_master, user=context.auth.user
+    )
     shown: JsonObject = {}
     for name, data in stored_auth_data(row).items():
         provider = toolbox.auth_providers.get(name)
