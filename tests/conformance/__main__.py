@@ -21,14 +21,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from parse_clone.core.json_types import JsonObject
+from tests.conformance.results import keep, scope, unexpected_failures
 from tests.servers import ENGINES, free_port, mongo_server, wait_for_port
 
 ROOT = Path(__file__).parents[2]
-DEVIATIONS = Path(__file__).with_name("deviations.json")
-SCOPE = Path(__file__).with_name("scope.json")
 
 
 @contextmanager
@@ -49,61 +46,28 @@ def control_server(engine: str) -> Iterator[str]:
             process.wait()
 
 
-def run_harness(harness: Path, engine: str, specs: str, further: list[str]) -> list[str]:
-    """Run the chosen specs and keep the results; returns the failures that nobody expects."""
+def run_harness(harness: Path, engine: str, specs: list[str], further: list[str]) -> list[str]:
+    """Run the chosen specs, file by file, and keep the results; returns the failures that nobody expects."""
+    unexpected = []
     with TemporaryDirectory() as folder, control_server(engine) as pair:
         out = Path(folder, "results.json")
-        command = [str(harness / "run.sh"), "--spec", specs, "--out", str(out)]
-        command += [
-            "--port-base",
-            str(random.randrange(10_000, 30_000, 100)),
-        ]  # below the system's own choices
-        subprocess.run(["sh", *command, *further, pair], check=False)
-        results = json.loads(out.read_text())
-    if "--fair" not in further:
-        keep(results["files"], results_of(engine))
-    return unexpected_failures(results, engine)
-
-
-def results_of(engine: str) -> Path:
-    """Where the last results of each file are kept."""
-    return ROOT / "build" / f"conformance-{engine}.json"
-
-
-def keep(files: JsonObject, place: Path) -> None:
-    """Replace the earlier results of these spec files."""
-    place.parent.mkdir(exist_ok=True)
-    earlier = json.loads(place.read_text()) if place.exists() else {}
-    place.write_text(json.dumps({**earlier, **files}))
-
-
-def scope() -> dict[str, list[str]]:
-    """The spec files about what this server does, by subject."""
-    subjects: dict[str, list[str]] = json.loads(SCOPE.read_text())
-    return subjects
-
-
-def unexpected_failures(results: Any, engine: str) -> list[str]:
-    """The failed tests that are not among the known deviations."""
-    known = json.loads(DEVIATIONS.read_text())
-    return [
-        f"{file}: {test['id']}"
-        for file, outcome in results["files"].items()
-        for test in outcome["tests"]
-        if test["status"] == "failed"
-        and not any(
-            test["id"].endswith(name)
-            for expected in (known["any engine"], known.get(engine, {}))
-            for name in expected.get(file, {})
-        )
-    ]
+        command = ["sh", str(harness / "run.sh"), "--out", str(out)]
+        for spec in specs:
+            ports = random.randrange(10_000, 30_000, 100)  # below the system's own choices
+            chosen = ["--spec", spec, "--port-base", str(ports), *further, pair]
+            subprocess.run([*command, *chosen], check=False)
+            results = json.loads(out.read_text())
+            if "--fair" not in further:
+                keep(results["files"], engine)
+            unexpected += unexpected_failures(results, engine)
+    return unexpected
 
 
 def main() -> int:
     """Read the command line and run each chosen engine."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", choices=ENGINES, action="append")
-    parser.add_argument("--spec", default=",".join(file for files in scope().values() for file in files))
+    parser.add_argument("--spec", help="some files (default: those of scope.json)")
     parser.add_argument("--fair", action="store_true", help="only the harness's fair set")
     parser.add_argument("further", nargs="*")
     chosen = parser.parse_args()
@@ -112,9 +76,10 @@ def main() -> int:
         parser.error("PARSE_SPEC_HARNESS has to name the folder of the harness")
     engines = chosen.engine or ENGINES
     further = ["--fair", *chosen.further] if chosen.fair else chosen.further
+    specs = chosen.spec.split(",") if chosen.spec else [file for files in scope().values() for file in files]
     failed = 0
     for engine in engines:
-        failures = run_harness(Path(harness), engine, chosen.spec, further)
+        failures = run_harness(Path(harness), engine, specs, further)
         print(f"{engine}: {len(failures)} unexpected failures", *failures, sep="\n  ")
         failed += len(failures)
     return min(failed, 1)

@@ -71,7 +71,9 @@ def read_adapters(options: Mapping[str, Any]) -> Adapters:
     """The adapters whose methods live in the test process."""
     auth = options.get("auth") or {}
     providers: dict[str, AuthProvider] = {
-        name: RemoteProvider(provider) for name, provider in auth.items() if has_functions(provider)
+        name: RemoteProvider(provider)
+        for name, provider in auth.items()
+        if has_functions(provider) and provider.get("enabled") is not False
     }
     mailer, files = options.get("emailAdapter"), options.get("filesAdapter")
     analytics = options.get("analyticsAdapter")

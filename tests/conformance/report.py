@@ -1,47 +1,71 @@
-"""Writes docs/compatibility.md from the results of the last conformance run on each engine.
+"""Writes docs/compatibility.md from the last results of each spec file on each engine.
 
-python -m tests.conformance.report
+    python -m tests.conformance.report
+
+`PARSE_SPEC_HARNESS` names the harness's folder: its `fair-set.json` says which tests are of the fair set.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tests.conformance.results import Deviations, kept_tests, scope
 from tests.servers import ENGINES
 
-ROOT = Path(__file__).parents[2]
-DEVIATIONS = Path(__file__).with_name("deviations.json")
-PAGE = ROOT / "docs" / "compatibility.md"
+PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
 
 NAMES = {"sqlite": "SQLite", "mongo": "MongoDB wire"}
 
 OPENING = """# Compatibility
 
-Parse Server's own specs, run over HTTP against this server on both engines: those of its tests that its own
-server passes as a black box. The specs are of version 7.4, this server answers as 9.10; where the two differ,
-the later one decides. This page is written by `python -m tests.conformance.report` from the results of
-`make conformance`.
+Parse Server's own specs, run over HTTP against this server on both engines: every test that can be asked from
+outside, of the files about what this server does. The *fair set* is a selection, about two thirds, which
+parse-server itself passes every time. The specs are of version 7.4, this server answers as 9.10; where the
+two differ, the later one decides, and the test fails here. Every failure has its reason below.
 
-MongoDB is a stand-in that speaks its wire protocol. "Left out" are tests that need what cannot be asked from
-outside.
+`make conformance` runs the specs (`PARSE_SPEC_HARNESS` names the harness's folder), and
+`python -m tests.conformance.report` writes this page from the results. MongoDB is a stand-in that speaks its
+wire protocol. *Cannot be asked* counts the tests that use parse-server's own modules or are for another
+database.
 
-| spec file | SQLite | MongoDB wire | left out |
-|---|---:|---:|---:|
+## By subject
+
+Passed of those that ran; in brackets the part, not counting what is not there (mails, pages, push, ...).
+
+| | SQLite, fair | MongoDB wire, fair | SQLite, all | MongoDB wire, all |
+|---|---:|---:|---:|---:|
+"""
+
+FILES = """
+## By file
+
+| file | SQLite, fair | MongoDB wire, fair | SQLite, all | MongoDB wire, all | not there | cannot be asked |
+|---|---:|---:|---:|---:|---:|---:|
 """
 
 DIFFERENCES = """
 ## Differences
 
-Each test that fails, with the reason. "Not there" is work that has not been done.
+Tests that fail because this server answers otherwise, with the reason. "Later version" was compared with a
+running parse-server 9.10.
 
-| spec file | test | engine | reason |
-|---|---|---|---|
+| file | test | fair | engine | reason |
+|---|---|---|---|---|
 """
 
-NOT_THERE = "not there: mails, public pages, push"
+MISSING = """
+## Not there
+
+Tests that fail because they need what this server has not.
+
+| file | test | fair | needs |
+|---|---|---|---|
+"""
 
 CHOICES = """
 ## Choices of our own
@@ -68,67 +92,119 @@ Where parse-server answers with an internal error, loses data or leaks, this ser
 """
 
 
-def results() -> dict[str, dict[str, dict[str, str]]]:
-    """Engine to spec file to test to status."""
-    found = {}
-    for engine in ENGINES:
-        content = json.loads((ROOT / "build" / f"conformance-{engine}.json").read_text())
-        found[engine] = {
-            file: {test["id"]: test["status"] for test in outcome["tests"]}
-            for file, outcome in content["files"].items()
-        }
-    return found
+@dataclass(frozen=True)
+class Test:
+    """One test of a spec file, as it went on one engine."""
+
+    file: str
+    name: str
+    status: str
+    is_fair: bool
+    needs: str | None
+
+    @property
+    def ran(self) -> bool:
+        return self.status != "skipped"
 
 
-def cell(statuses: dict[str, str]) -> str:
+def read_tests(engine: str, deviations: Deviations) -> list[Test]:
+    """All tests in scope with the last result that is kept."""
+    fair_set = json.loads(Path(os.environ["PARSE_SPEC_HARNESS"], "fair-set.json").read_text())["files"]
+    return [
+        Test(
+            file=name,
+            name=test["id"],
+            status=test["status"],
+            is_fair=test_key(file, test["id"]) in fair_set.get(file, ()),
+            needs=deviations.needs(file, test["id"]),
+        )
+        for names in scope().values()
+        for name in names
+        for file in [f"{name}.spec.js"]
+        for test in kept_tests(file, engine)
+    ]
+
+
+def test_key(file: str, name: str) -> str:
+    """How the harness names a test in its lists."""
+    return hashlib.sha256(f"{file}\n{name}".encode()).hexdigest()[:16]
+
+
+def passed(tests: Iterable[Test]) -> str:
     """How many of the tests that ran have passed."""
-    ran = [status for status in statuses.values() if status != "skipped"]
-    return f"{ran.count('passed')} / {len(ran)}"
+    ran = [test for test in tests if test.ran]
+    return f"{sum(test.status == 'passed' for test in ran)} / {len(ran)}" if ran else ""
 
 
-def overview(found: dict[str, dict[str, dict[str, str]]]) -> Iterator[str]:
-    """The rows of the table, and their sum."""
-    files = sorted({file for engine in found.values() for file in engine}, key=str.lower)
-    for file in files:
-        cells = [cell(found[engine].get(file, {})) for engine in ENGINES]
-        skipped = max(list(found[engine].get(file, {}).values()).count("skipped") for engine in ENGINES)
-        yield f"| {file.removesuffix('.spec.js')} | {cells[0]} | {cells[1]} | {skipped or ''} |"
-    sums = []
+def part(tests: Iterable[Test]) -> str:
+    """The part that has passed of what is there."""
+    there = [test for test in tests if test.ran and test.needs is None]
+    return f"{sum(test.status == 'passed' for test in there) / len(there):.1%}"
+
+
+def cells(tests: Mapping[str, list[Test]], files: Iterable[str], *, parts: bool) -> Iterator[str]:
+    """The results of some files: the fair set and all tests, on each engine."""
+    for only_fair in (True, False):
+        for engine in ENGINES:
+            chosen = [t for t in tests[engine] if t.file in files and (t.is_fair or not only_fair)]
+            yield f"{passed(chosen)} ({part(chosen)})" if parts and chosen else passed(chosen)
+
+
+def subjects(tests: Mapping[str, list[Test]]) -> Iterator[str]:
+    """A row for each subject, and their sum."""
+    for subject, files in scope().items():
+        yield f"| {subject} | {' | '.join(cells(tests, files, parts=True))} |"
+    everything = [file for files in scope().values() for file in files]
+    yield f"| **all** | {' | '.join(f'**{cell}**' for cell in cells(tests, everything, parts=True))} |"
+
+
+def files(tests: Mapping[str, list[Test]]) -> Iterator[str]:
+    """A row for each spec file."""
+    for file in sorted((file for files in scope().values() for file in files), key=str.lower):
+        own = [test for test in tests["sqlite"] if test.file == file]
+        missing = sum(test.needs is not None for test in own)
+        skipped = sum(not test.ran for test in own)
+        results = " | ".join(cells(tests, [file], parts=False))
+        yield f"| {file} | {results} | {missing or ''} | {skipped or ''} |"
+
+
+def failures(tests: Mapping[str, list[Test]]) -> dict[Test, list[str]]:
+    """The failed tests, and the engines on which they failed."""
+    failed: dict[Test, list[str]] = {}
     for engine in ENGINES:
-        everything = {
-            f"{file} {test}": status for file, t in found[engine].items() for test, status in t.items()
-        }
-        ran = [status for status in everything.values() if status != "skipped"]
-        sums.append(f"**{cell(everything)}** ({ran.count('passed') / len(ran):.1%})")
-    yield f"| **all** | {sums[0]} | {sums[1]} | |"
+        for test in tests[engine]:
+            if test.status == "failed":
+                failed.setdefault(test, []).append(engine)
+    return dict(sorted(failed.items(), key=lambda item: (item[0].file.lower(), item[0].name)))
 
 
-def differences(found: dict[str, dict[str, dict[str, str]]]) -> Iterator[str]:
-    """A row for each test that fails."""
-    known: Any = json.loads(DEVIATIONS.read_text())
-    failed: dict[tuple[str, str], list[str]] = {}
-    for engine in ENGINES:
-        for file, tests in found[engine].items():
-            for test, status in tests.items():
-                if status == "failed":
-                    failed.setdefault((file, test), []).append(engine)
-    for (file, test), engines in sorted(failed.items()):
-        where = "both" if len(engines) == len(ENGINES) else NAMES[engines[0]]
-        reasons = [
-            reason
-            for part in ("any engine", *engines)
-            for name, reason in known.get(part, {}).get(file, {}).items()
-            if test.endswith(name)
-        ]
-        reason = reasons[0] if reasons else NOT_THERE
-        yield f"| {file.removesuffix('.spec.js')} | {test} | {where} | {reason} |"
+def differences(tests: Mapping[str, list[Test]], deviations: Deviations) -> Iterator[str]:
+    """A row for each test that fails although it needs nothing that is not there."""
+    for test, engines in failures(tests).items():
+        if test.needs is None:
+            where = "both" if len(engines) == len(ENGINES) else NAMES[engines[0]]
+            reason = deviations.reason(f"{test.file}.spec.js", test.name, engines[0]) or "**not explained**"
+            yield f"| {test.file} | {test.name} | {'yes' if test.is_fair else ''} | {where} | {reason} |"
+
+
+def missing(tests: Mapping[str, list[Test]]) -> Iterator[str]:
+    """A row for each test that fails for what it needs."""
+    for test in failures(tests):
+        if test.needs is not None:
+            yield f"| {test.file} | {test.name} | {'yes' if test.is_fair else ''} | {test.needs} |"
 
 
 def main() -> None:
     """Write the page."""
-    found = results()
-    rows = "\n".join(overview(found))
-    PAGE.write_text(f"{OPENING}{rows}\n{DIFFERENCES}" + "\n".join(differences(found)) + f"\n{CHOICES}")
+    deviations = Deviations.read()
+    tests = {engine: read_tests(engine, deviations) for engine in ENGINES}
+    tables = (
+        (OPENING, subjects(tests)),
+        (FILES, files(tests)),
+        (DIFFERENCES, differences(tests, deviations)),
+        (MISSING, missing(tests)),
+    )
+    PAGE.write_text("".join(head + "".join(f"{row}\n" for row in rows) for head, rows in tables) + CHOICES)
 
 
 if __name__ == "__main__":
