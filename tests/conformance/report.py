@@ -85,7 +85,6 @@ Where parse-server answers with an internal error, loses data or leaks, this ser
 | `ACL: {"__op": "Delete"}` | locks the object | removes the ACL |
 | `username`, `password` set to null, deleted or empty | 500 or accepted | 200, 201 |
 | an installation changed under another installation's header | changes the other row | the path's row |
-| an update by the master key that carries `authData` | opens a session | does not |
 | LiveQuery: roles and the master key in class permissions | not honoured | honoured, as in REST |
 | LiveQuery: a subscription whose class is closed to it | an error for every event | nothing |
 | Webhooks | get the log and the keys | get neither |
