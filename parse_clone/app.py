@@ -246,7 +246,7 @@ def reason_of(error: ParseError) -> str:
     reason = str(error.__cause__ or error.message)
     for verbose in (" (configured timeouts:", ", Timeout: ", ", full error:", ", Topology Description:"):
         reason = reason.partition(verbose)[0]
-    return reason or error.message
+    return reason or str(error)
 
 
 async def open_toolbox(settings: Settings, adapters: Adapters, stack: AsyncExitStack) -> Toolbox:

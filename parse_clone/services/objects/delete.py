@@ -42,20 +42,14 @@ async def authorize_delete(toolbox: Toolbox, context: RequestContext, deletion: 
 
 
 async def load_deleted(toolbox: Toolbox, context: RequestContext, deletion: Deletion) -> Deletion:
-    """Load the object where a hook or a listener will look at it; the caller must be able to read it."""
+    """Load the object where a hook or a listener will look at it; the caller need not be able to read it."""
     if not (
         toolbox.triggers.has(deletion.class_name, TriggerKind.BEFORE_DELETE, TriggerKind.AFTER_DELETE)
         or toolbox.changes.wants(deletion.class_name)
     ):
         return deletion
-    return await require_deleted(toolbox, context, deletion)
-
-
-async def require_deleted(toolbox: Toolbox, context: RequestContext, deletion: Deletion) -> Deletion:
-    """Load the object with the caller's rights, or answer that there is none to delete."""
     original = await fetch_one(toolbox, deletion.schema, deletion.object_id)
-    readable = row_condition(deletion.schema, "get", context.auth) if original is not None else None
-    if original is None or readable is None or not matches(readable, original):
+    if original is None or not matches(deletion.where, original):
         raise ParseError(ErrorCode.OBJECT_NOT_FOUND, "Object not found for delete.")
     if not matches(deletion.where, original):
         raise object_not_found()
