@@ -111,6 +111,8 @@ def _decode(key: str, value: Json, creating: bool) -> Operation | None:
         if is_typed(value, "Relation"):
             # The value of a relation lives in links: naming it only states the field's type.
             return ChangeRelation(str(_as_object(normal_value(value))["className"]))
+    if key == "createdAt" and not creating and is_typed(value, "Date"):
+        return Set(value)  # checked for its type, then ignored: what it says matters to nobody
     if key == "ACL":
         acl = normalize_acl(value)
         return None if acl is None else Set(acl)

@@ -15,7 +15,6 @@ from parse_clone.core.query import (
     Condition,
     PolygonContains,
     WithinBox,
-    WithinPolygon,
     leaves,
 )
 
@@ -27,10 +26,10 @@ TEXT_SEARCHERS = ("sqlite",) if STANDS_IN else ("sqlite", "mongo")
 
 
 def misjudges(engine: str, *conditions: Condition) -> bool:
-    """Places on the edge of an area are outside for it. MongoDB's own polygons bend with the earth."""
+    """Places on the edge of a box are outside for it. MongoDB's own polygons bend with the earth."""
     if engine != "mongo":
         return False
-    areas = (WithinBox, WithinPolygon, PolygonContains) if STANDS_IN else (PolygonContains,)
+    areas = (WithinBox, PolygonContains) if STANDS_IN else (PolygonContains,)
     return any(isinstance(leaf, areas) for where in conditions for leaf in leaves(where))
 
 

@@ -16,8 +16,10 @@ Reasons: TypeAlias = Mapping[str, Mapping[str, str]]
 
 
 def keep(files: JsonObject, engine: str) -> None:
-    """Replace the earlier results of these spec files."""
+    """Replace the earlier results of these spec files. Raises ValueError for one that did not run."""
     for file, outcome in files.items():
+        if not (isinstance(outcome, dict) and outcome["tests"]):
+            raise ValueError(f"{file} did not run: {outcome}")
         place = place_of(file, engine)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(json.dumps(outcome, indent=1))

@@ -160,6 +160,16 @@ def test_only_a_sorting_find_asks_for_the_nearest() -> None:
     assert "$nearSphere" not in str(alternatives)
 
 
+def test_the_edge_of_a_polygon_belongs_to_it() -> None:
+    square = [GeoPoint(0, 0), GeoPoint(0, 4), GeoPoint(4, 4), GeoPoint(4, 0)]
+    ring = compile_filter(CODEC, WithinPolygon("site", tuple(square)))["site"]["$geoWithin"]["$polygon"]
+    assert all(
+        abs(asked - given) < 1e-8 and (asked > given) == (given > 2)
+        for place, point in zip(ring, square, strict=True)
+        for asked, given in zip(place, (point.longitude, point.latitude), strict=True)
+    )
+
+
 def test_conditions_are_joined_flat_unless_they_meet() -> None:
     a, b = In("name", ("a",)), In("age", (1,))
     assert compile_filter(CODEC, AllOf((a, b))) == {"name": "a", "age": 1}

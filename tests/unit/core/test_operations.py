@@ -415,3 +415,10 @@ def test_no_path_is_the_parent_of_another_after_decoding() -> None:
     body: JsonObject = {"a.b": 1, "a.bc": 2, "a.b0": 3}
     paths = sorted(decode_operations(body, creating=False))
     assert not any(second.startswith(f"{first}.") for first, second in pairwise(paths))
+
+
+def test_the_creation_of_an_update_is_not_read() -> None:
+    odd: JsonObject = {"createdAt": {"__type": "Date", "iso": {"__type": "Date", "iso": "1970-01-01"}}}
+    assert decode_operations(odd, creating=False) == {"createdAt": Set(odd["createdAt"])}
+    with pytest.raises(ParseError, match="This is not a valid Date"):
+        decode_operations(odd, creating=True)

@@ -86,7 +86,7 @@ def compile_filter(codec: RowCodec, where: Condition, *, nearest_first: bool = F
         case WithinBox(path, southwest, northeast):
             return _compile_area(codec.column(path), {"$box": [_place(southwest), _place(northeast)]})
         case WithinPolygon(path, ring):
-            return _compile_area(codec.column(path), {"$polygon": [_place(point) for point in ring]})
+            return _compile_area(codec.column(path), {"$polygon": _widen([_place(p) for p in ring])})
         case PolygonContains(path, point):
             geometry = {"type": "Point", "coordinates": _place(point)}
             return {codec.column(path).name: {"$geoIntersects": {"$geometry": geometry}}}
@@ -209,6 +209,16 @@ def _compile_sphere(column: Column, center: GeoPoint, radius: float) -> Filter:
     if radius >= pi:  # the whole earth, which MongoDB refuses as a circle
         return {column.name: {"$ne": None}} if column.type == "GeoPoint" else _NOTHING
     return _compile_area(column, {"$centerSphere": [_place(center), radius]})
+
+
+_HAIR = 1e-9
+
+
+def _widen(ring: list[list[float]]) -> list[list[float]]:
+    """Move the corners away from the middle by a hair. So places on the edge are inside, as for the matcher;
+    MongoDB by itself takes the eastern and northern edges for inside, the others for outside."""
+    middle = [sum(axis) / len(ring) for axis in zip(*ring, strict=True)]
+    return [[c + (c - m) * _HAIR for c, m in zip(place, middle, strict=True)] for place in ring]
 
 
 def _compile_area(column: Column, area: Row) -> Filter:
