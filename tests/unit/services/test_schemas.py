@@ -11,7 +11,9 @@ from tests.unit.services.clinic import master, open_clinic, refusal
 
 
 @pytest.mark.parametrize("name", [*sorted(WRITTEN_BY_ROUTES), "_Unknown", "5th"])
-async def test_neither_classes_with_routes_of_their_own_nor_what_is_no_class_can_be_dropped(name: str) -> None:
+async def test_neither_classes_with_routes_of_their_own_nor_what_is_no_class_can_be_dropped(
+    name: str,
+) -> None:
     async with open_clinic() as clinic:
         with refusal(ErrorCode.INVALID_CLASS_NAME):
             await delete_schema(clinic.toolbox, master(), name)
