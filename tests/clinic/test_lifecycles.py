@@ -385,6 +385,21 @@ def test_of_two_changes_of_the_same_version_one_is_refused(clinic: Clinic) -> No
 
 
 @pytest.mark.parametrize("clinic", ["oncology_care_planner"], indirect=True)
+def test_an_account_is_closed_by_its_user_alone(clinic: Clinic) -> None:
+    path = f"/users/{clinic.patient.id}"
+    for stranger in (clinic.other_patient, clinic.provider, clinic.other_provider, clinic.admin):
+        assert stranger.caller.refusal("DELETE", path) in (101, 119, 206, 209)
+    assert clinic.visitor.refusal("DELETE", path) in (101, 119, 206, 209)
+    name = f"leaver{next(hours)}"
+    user = {"username": name, "password": PASSWORD, "email": f"{name}@example.org", "role": "patient"}
+    signed_up = clinic.visitor.post("/users", user)
+    caller = Caller(clinic.server, signed_up["sessionToken"])
+    assert caller.ask("DELETE", f"/users/{signed_up['objectId']}").status_code == 200
+    assert clinic.master.refusal("GET", f"/users/{signed_up['objectId']}") == 101
+    caller.close()
+
+
+@pytest.mark.parametrize("clinic", ["oncology_care_planner"], indirect=True)
 def test_the_field_for_the_role_follows_the_roles(clinic: Clinic) -> None:
     def role_of(person: Person) -> str:
         return str(clinic.master.get(f"/users/{person.id}")["role"])
