@@ -4,8 +4,8 @@
 
 The harness is a program of its own: `PARSE_SPEC_HARNESS` names its folder. What it needs besides, it reads
 from its own variables (`PSPEC_MIRROR`, `PSPEC_DEPS`). It runs every test of the files in `scope.json` that
-can be asked from outside; `--fair` takes the harness's selection, about two thirds. Results are kept per file
-in `build/`: a later run of some files replaces theirs. The specs are of an older version than ours: where we
+can be asked from outside; `--fair` takes the harness's selection, about two thirds. Results are kept per test
+in `build/`: a later run of some tests replaces theirs. The specs are of an older version than ours: where we
 differ on purpose, `deviations.json` says why, and the failure is expected.
 """
 
