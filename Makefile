@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SCHEMAS := $(wildcard schemas/*.json)
 
 # Which classes of the clinical backends clients may watch.
-export PARSE_SERVER_LIVEQUERY_CLASSNAMES ?= Message,LabResult,ECGReport,WoundAssessment,TreatmentPlan,Appointment
+WATCHED := Message,LabResult,ECGReport,WoundAssessment,TreatmentPlan,Appointment
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-all check format coverage conformance bench docs clean
@@ -30,6 +30,7 @@ $(VENV)/.developed: pyproject.toml | $(BIN)/python
 
 install: $(VENV)/.served ## Install the server into .venv
 
+run: export PARSE_SERVER_LIVEQUERY_CLASSNAMES ?= $(WATCHED)
 run: $(VENV)/.served ## Serve on port 1337, with the data in ./data
 	@$(BIN)/parse-clone serve --cloud cloud_code $(foreach file,$(SCHEMAS),--schemas $(file))
 

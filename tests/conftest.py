@@ -12,6 +12,9 @@ import structlog
 
 from tests.servers import mongo_server
 
+for name in [name for name in os.environ if name.startswith("PARSE_SERVER_")]:
+    del os.environ[name]  # the settings of the one who runs the tests are not those of their servers
+
 SERVERS = logging.getLogger("parse_clone")
 SERVERS.setLevel(logging.DEBUG)
 SERVERS.addHandler(logging.NullHandler())  # between two tests nobody listens
