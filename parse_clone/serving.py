@@ -17,6 +17,7 @@ from typing import Any
 import uvicorn
 
 from parse_clone.api.livequery.protocol import LiveQueryProtocol
+from parse_clone.api.rest.protocol import HttpProtocol
 from parse_clone.app import Asgi, create_app
 from parse_clone.configuration import load_settings
 from parse_clone.errors import SettingsError
@@ -114,7 +115,6 @@ def server_options(settings: Settings) -> dict[str, Any]:
     return {
         "host": settings.host,
         "port": settings.port,
-        "http": "httptools",
         "lifespan": "on",
         "access_log": False,
         "log_config": None,  # `logs.py` has set it up
@@ -122,14 +122,16 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "server_header": False,
         "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
         "timeout_worker_healthcheck": SILENCE_SECONDS,
-        **websocket_options(settings),
+        **protocol_options(settings),
     }
 
 
-def websocket_options(settings: Settings) -> dict[str, Any]:
-    """How uvicorn keeps WebSockets. Compression costs more CPU time and memory than the small frames save."""
+def protocol_options(settings: Settings) -> dict[str, Any]:
+    """How uvicorn speaks HTTP and WebSocket. Compression costs more CPU time and memory than the small
+    frames save."""
     server = settings.live_query_server_options
     return {
+        "http": HttpProtocol,
         "ws": LiveQueryProtocol,
         "ws_ping_interval": server.websocket_timeout / 1000,
         "ws_ping_timeout": server.websocket_timeout / 1000,

@@ -25,7 +25,7 @@ from typing import Any
 import uvicorn
 
 from parse_clone.app import Adapters, Register, create_app
-from parse_clone.serving import websocket_options
+from parse_clone.serving import protocol_options
 from parse_clone.settings import LiveQuery, Settings
 
 ENGINES = ("sqlite", "mongo")
@@ -135,7 +135,7 @@ def running_server(
         port=port,
         log_config=None,  # into the report of the test
         proxy_headers=False,
-        **websocket_options(settings),
+        **protocol_options(settings),
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -119,6 +119,8 @@ def default_acl(schema: ClassSchema, auth: Auth) -> JsonObject | None:
 # --- Fields ------------------------------------------------------------------------------------------------
 
 NO_FIELDS: frozenset[str] = frozenset()
+_USER_SECRETS = frozenset({"password", "sessionToken"})
+_SECRETS_OF_OTHERS = _USER_SECRETS | {"authData"}
 
 
 def protected_fields(
@@ -140,6 +142,14 @@ def _is_own_row(schema: ClassSchema, auth: Auth, protection: FieldProtection, ob
     )
 
 
+def _secret_fields(
+    schema: ClassSchema, auth: Auth, protection: FieldProtection, object_id: str | None
+) -> frozenset[str]:
+    if schema.name != "_User" or auth.is_privileged or _is_own_row(schema, auth, protection, object_id):
+        return NO_FIELDS
+    return _SECRETS_OF_OTHERS
+
+
 def _of_groups(lists: ProtectedLists, auth: Auth) -> frozenset[str]:
     """The intersection of the lists of the caller's groups: one list more can only uncover."""
     if not lists.by_group:
@@ -158,13 +168,17 @@ def check_query_paths(
     *,
     object_id: str | None = None,
 ) -> None:
-    """Refuse a query whose paths, at any depth, begin at a protected field (119)."""
+    """Refuse a query whose paths, at any depth, begin at a protected field, or at what nobody sees of other
+    users (119). `where` and `order` are as `asked_paths` and sort keys name them: whether an identity that is
+    known whole is somebody's (`authData.facebook.id`) may be asked by everybody.
+    """
     protected = protected_fields(schema, auth, protection, object_id=object_id)
-    if not protected:
+    secret = _secret_fields(schema, auth, protection, object_id)
+    if not protected and not secret:
         return
-    for verb, paths in (("query", where), ("sort by", order)):
+    for verb, paths in (("query", where), ("sort by", map(root_of, order))):
         for path in paths:
-            if root_of(path) in protected:
+            if path in secret or root_of(path) in protected:
                 raise permission_denied(f"This user is not allowed to {verb} {path} on class {schema.name}")
 
 
@@ -195,7 +209,6 @@ class FieldView:
         return frozenset(name for name, _ in self.by_user_field)
 
 
-_USER_SECRETS = frozenset({"password", "sessionToken"})
 _SHOWS_ALL = FieldView()
 _USER_FOR_MASTER = FieldView(secret=_USER_SECRETS, hides_internal=True)
 _USER_FOR_MAINTENANCE = FieldView(secret=frozenset({"sessionToken"}))
@@ -216,7 +229,7 @@ def field_view(schema: ClassSchema, auth: Auth, protection: FieldProtection) -> 
         user_id=auth.user_id,
         protected=protected,
         by_user_field=lists.by_user_field if protected and auth.user is not None else (),
-        secret=_USER_SECRETS | {"authData"} if is_user else NO_FIELDS,
+        secret=_SECRETS_OF_OTHERS if is_user else NO_FIELDS,
         own_id=auth.user_id if is_user else None,
         hidden_of_own=_USER_SECRETS if protection.owner_exempt else _USER_SECRETS | protected,
         hides_internal=is_user,

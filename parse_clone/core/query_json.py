@@ -20,12 +20,15 @@ from parse_clone.core.names import MAX_PATH_SEGMENTS, is_field_name, root_of
 from parse_clone.core.query import (
     AllOf,
     AnyOf,
+    In,
+    Leaf,
     Near,
     NoneOf,
     NotIn,
     ReadableBy,
     RelatedTo,
     SortKey,
+    Subquery,
     Where,
     WithinSphere,
     WritableBy,
@@ -65,6 +68,24 @@ def decode_where(
 def where_paths(where: Where) -> set[str]:
     """Name the root fields that a query looks at, at any depth."""
     return {root_of(leaf.path) for leaf in leaves(where) if not isinstance(leaf, _PATHLESS)}
+
+
+def asked_paths(where: Where) -> set[str]:
+    """The same for permissions: an identity that the query knows is named by its whole path."""
+    return {
+        leaf.path if _is_known_identity(leaf) else root_of(leaf.path)
+        for leaf in leaves(where)
+        if not isinstance(leaf, _PATHLESS)
+    }
+
+
+def _is_known_identity(leaf: Leaf | Subquery) -> bool:
+    """Does this ask for whole ids at a login provider? Anything else would tell them bit by bit."""
+    match leaf:
+        case In(path, values):
+            return _is_login_id(path) is not None and all(isinstance(value, str) for value in values)
+        case _:
+            return False
 
 
 _PATHLESS = (RelatedTo, ReadableBy, WritableBy)

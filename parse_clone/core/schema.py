@@ -203,10 +203,15 @@ def implied_type(operation: Operation) -> FieldType | None:
             assert_never(operation)
 
 
+MAX_FIELDS = 1_000
+"""Most fields of a class that grows by being written to: every process keeps all of them, for good."""
+
+
 def check_types(
     schema: ClassSchema, operations: Mapping[str, Operation], *, internal: Container[str] = ()
 ) -> dict[str, Field]:
-    """Check names (105) and types (111) of everything that would be written; return the fields to add.
+    """Check names (105) and types (111) of everything that would be written; return the fields to add
+    (116 if they are too many).
 
     `internal`: the members beginning with `_` that this caller may write all the same.
     """
@@ -224,6 +229,9 @@ def check_types(
             check_field_path(path, schema.name)
             if wanted is not None:
                 new[root] = _new_field(schema, new, wanted)
+                if len(schema.fields) + len(new) > MAX_FIELDS:
+                    text = f"{schema.name} may have at most {MAX_FIELDS} fields"
+                    raise ParseError(ErrorCode.OBJECT_TOO_LARGE, text)
         elif wanted is not None and known.type != wanted:
             raise type_mismatch(f"{schema.name}.{root}", known.type, wanted)
         elif wanted is None and isinstance(operation, Set) and root != path and not _has_parts(known.type):

@@ -32,7 +32,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from parse_clone.api.livequery.protocol import LiveQueryProtocol
 from parse_clone.app import create_app
 from parse_clone.logs import configure_logs
-from parse_clone.serving import websocket_options
+from parse_clone.serving import protocol_options
 from tests.conformance.cloud import Refused, RemoteCloud
 from tests.conformance.options import read_adapters, read_settings
 from tests.conformance.wire import RemoteFunction, decode_options, encode_error
@@ -163,7 +163,7 @@ class ServerUnderTest:
             undeclared = replace(settings.schema, definitions=(), before_migration=None, after_migration=None)
             settings = replace(settings, schema=undeclared)
         configure_logs(settings)
-        for name, value in websocket_options(settings).items():
+        for name, value in protocol_options(settings).items():
             setattr(self.config, name, value)  # each new connection asks
         app = create_app(settings, read_adapters(options), self._cloud.register)
         lifespan = Lifespan(app)

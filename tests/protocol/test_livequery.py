@@ -356,6 +356,33 @@ def test_the_queries_of_a_connection_have_room_for_so_many_characters(start_serv
         client.subscribe(2, "LiveMessage", large)
 
 
+LARGE: tuple[dict[str, Any], ...] = (
+    {"query": {"className": "LiveMessage", "where": {}, "keys": [f"field{i}" for i in range(150)]}},
+    {"query": {"className": "LiveMessage", "where": {}, "watch": [f"field{i}" for i in range(150)]}},
+    {"query": {"className": "C" * 1_200, "where": {}}},
+    {"query": {"className": "LiveMessage", "where": {}}, "sessionToken": "r:" + "0" * 1_200},
+)
+
+
+@pytest.mark.parametrize("large", LARGE, ids=lambda large: str(large)[:60])
+def test_all_that_is_kept_of_a_subscription_takes_room(
+    start_server: StartServer, large: dict[str, Any]
+) -> None:
+    with live_client(narrow(start_server, max_frame_size=2_000)) as client:
+        assert client.ask({"op": "subscribe", "requestId": 1, **large})["op"] == "subscribed"
+        assert client.ask({"op": "subscribe", "requestId": 1, **large})["op"] == "subscribed"
+        answer = client.ask({"op": "subscribe", "requestId": 2, **large})
+        assert (answer["code"], answer["requestId"]) == (119, 2)
+        assert client.ask({"op": "unsubscribe", "requestId": 1})["op"] == "unsubscribed"
+        assert client.ask({"op": "subscribe", "requestId": 2, **large})["op"] == "subscribed"
+
+
+def test_what_is_written_into_each_frame_takes_room_with_each(start_server: StartServer) -> None:
+    with live_client(narrow(start_server, max_frame_size=2_000), installationId="x" * 1_200) as client:
+        client.subscribe(1, "LiveMessage")
+        assert client.ask({**SUBSCRIBE, "requestId": 2})["code"] == 119
+
+
 def test_an_address_has_room_for_so_many_connections(start_server: StartServer) -> None:
     server = narrow(start_server, max_connections_per_address=2)
     with live_client(server), live_client(server), live_client(server, connects=False) as third:

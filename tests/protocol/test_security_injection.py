@@ -223,6 +223,41 @@ def test_protected_fields_cannot_be_selected(stage: Stage, keys: str) -> None:
     assert SECRET in stage.master.ask("GET", "/classes/Shielded", keys=keys).text
 
 
+SECRETS_OF_USERS: tuple[dict[str, Any], ...] = (
+    {"authData.anonymous.id": {"$regex": "^0"}},
+    {"authData.anonymous.id": {"$gt": ""}},
+    {"authData.anonymous.id": {"$ne": "x"}},
+    {"authData.anonymous.id": None},
+    {"authData.anonymous.id": {"$in": ["x", None]}},
+    {"authData.anonymous": {"$exists": True}},
+    {"authData": {"$exists": True}},
+    {"authData.mfa.secret": {"$regex": "^A"}},
+    {"authData.mfa.secret": "A"},
+    {"$or": [{"username": "x"}, {"$nor": [{"authData.anonymous.id": {"$regex": "^0"}}]}]},
+    {"password": {"$exists": False}},
+    {"sessionToken": {"$exists": False}},
+)
+
+
+@pytest.mark.parametrize("where", SECRETS_OF_USERS, ids=repr)
+def test_what_nobody_sees_of_other_users_cannot_be_asked_for(stage: Stage, where: dict[str, Any]) -> None:
+    identity = {"anonymous": {"id": f"0{uuid4().hex}"}}
+    known = stage.nobody.post("/users", {"authData": identity, "ACL": {"*": {"read": True}}})["objectId"]
+    exact = {"authData.anonymous.id": identity["anonymous"]["id"]}
+    for who in ("nobody", "stranger"):
+        caller = stage.callers[who]
+        for extra in ({}, {"objectId": known}):
+            assert caller.refusal("GET", "/users", where={**where, **extra}, count=1, limit=0) == 119
+        assert caller.refusal("GET", "/users", order="authData") == 119
+        inner = {"owner": {"$inQuery": {"className": "_User", "where": where}}}
+        assert caller.refusal("GET", "/classes/Open", where=inner) == 119
+        # Whoever knows an identity whole learns nothing by asking whose it is.
+        assert caller.get("/users", where=exact)["results"][0]["objectId"] == known
+    mine = {**where, "objectId": stage.ids["stranger"]}
+    assert stage.callers["stranger"].ask("GET", "/users", where=mine).status_code == 200
+    assert stage.master.ask("GET", "/users", where=where).status_code == 200
+
+
 @pytest.mark.parametrize("watch", [["secret"], ["nested.secret"], ["title", "nested"]])
 def test_protected_fields_cannot_be_watched(stage: Stage, watch: list[str]) -> None:
     with live_client(stage.server) as client:

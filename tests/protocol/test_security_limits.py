@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
+from parse_clone.api.rest import protocol, request
 from parse_clone.settings import RateLimit
 from tests.protocol.secured import Stage, set_the_stage
 from tests.servers import APP_ID, MASTER_KEY, REST_KEY, RunningServer
@@ -225,6 +228,111 @@ def test_paths_are_bytes_from_anywhere(stage: Stage, path: str) -> None:
     for headers in (CLIENT, MASTER):
         answer = httpx.get(stage.server.url + path, headers=headers, timeout=PATIENCE)
         assert answer.status_code < 500
+
+
+@pytest.mark.parametrize("email", ["@" * MANY + "\n", "a" * MANY + "\n", "@" * MANY + "\u2028"])
+def test_addresses_are_looked_at_once(stage: Stage, email: str) -> None:
+    with heartbeat(stage):
+        assert (
+            stage.nobody.refusal("POST", "/users", {"username": "x", "password": "y", "email": email}) == 125
+        )
+    legal = {"username": uuid4().hex, "password": "y", "email": f"{uuid4().hex}@x"}
+    assert stage.nobody.post("/users", legal)["objectId"]
+
+
+def test_classes_do_not_grow_without_end(stage: Stage) -> None:
+    with heartbeat(stage):
+        assert stage.nobody.refusal("POST", "/classes/Wide", {f"a{i}": i for i in range(MANY)}) == 116
+        assert stage.nobody.post("/classes/Wide", {f"a{i}": i for i in range(900)})["objectId"]
+        assert stage.nobody.refusal("POST", "/classes/Wide", {f"b{i}": i for i in range(100)}) == 116
+    assert len(stage.master.get("/schemas/Wide")["fields"]) == 904
+    assert stage.nobody.post("/classes/Wide", {"a0": 1, "b0": 1, "nested": {f"c{i}": i for i in range(MANY)}})
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="className"%b\r\n\r\nOpen\r\n'
+
+
+@pytest.mark.parametrize("kind", [b"", b'; filename="f"'])
+def test_forms_have_a_greatest_number_of_parts(stage: Stage, kind: bytes) -> None:
+    headers = {**CLIENT, "Content-Type": "multipart/form-data; boundary=x"}
+    url = f"{stage.server.url}/functions/find"
+    with heartbeat(stage):
+        answer = httpx.post(url, content=PART % kind * MANY + b"--x--", headers=headers, timeout=PATIENCE)
+    assert (answer.status_code, answer.json()["code"]) == (400, 116)
+    answer = httpx.post(url, content=PART % b"" + PART % kind * 900 + b"--x--", headers=headers)
+    assert answer.status_code == 200
+
+
+def test_forms_have_a_greatest_size(stage: Stage) -> None:
+    headers = {**CLIENT, "Content-Type": "application/x-www-form-urlencoded"}
+    url = f"{stage.server.url}/functions/find"
+    for body, status in ((b"className=Open&a=" + b"%41" * 10 * MANY, 413), (b"className=Op%65n", 200)):
+        with heartbeat(stage):
+            assert httpx.post(url, content=body, headers=headers, timeout=PATIENCE).status_code == status
+
+
+# --- Before there is a request ---------------------------------------------------------------------------
+
+HEAD = b"POST /parse/functions/find HTTP/1.1\r\nHost: x\r\n" + b"".join(
+    f"{name}: {value}\r\n".encode() for name, value in CLIENT.items()
+)
+CHUNKED = HEAD + b'Transfer-Encoding: chunked\r\n\r\n14\r\n{"className":"Open"}\r\n'
+SHORT = b"GET /parse/health HTTP/1.1\r\nHost: x\r\n\r\n"
+ENDLESS: tuple[tuple[bytes, bytes], ...] = (
+    (HEAD + b"X-One: ", b"y" * 1_000),
+    (HEAD, b"X-Many: y\r\n" * 100),
+    (b"GET /parse/", b"y" * 1_000),
+    (b"GET /parse/classes/Open?", b"y=1&" * 250),
+    (CHUNKED + b"0\r\n", b"X-Trailer: y\r\n" * 100),
+    (CHUNKED + b"2;", b"y" * 1_000),
+    (CHUNKED, b"0" * 1_000),
+    (b"", SHORT * 1_000),
+)
+
+
+def connect(stage: Stage) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", stage.server.settings.port), PATIENCE)
+
+
+@pytest.mark.parametrize(("begin", "more"), ENDLESS, ids=lambda sent: repr(sent[-20:]))
+def test_heads_without_an_end_are_cut_off(stage: Stage, begin: bytes, more: bytes) -> None:
+    with connect(stage) as client:
+        client.sendall(begin)
+        with pytest.raises(OSError, match=r"reset|pipe|abort"):
+            client.sendall(more * 10_000)
+
+
+def test_heads_that_are_long_but_not_too_long_are_served(stage: Stage) -> None:
+    headers = {**CLIENT, "X-One": "y" * 30_000}
+    answer = httpx.get(f"{stage.server.url}/classes/Open", params={"comment": "y" * 30_000}, headers=headers)
+    assert answer.status_code == 200
+    with connect(stage) as client:
+        client.sendall(CHUNKED + b"0\r\nX-Trailer: y\r\n\r\n" + SHORT * 50)
+        received = b""
+        while received.count(b"HTTP/1.1 200 OK") < 51:
+            piece = client.recv(100_000)
+            assert piece, received
+            received += piece
+
+
+@pytest.mark.parametrize("begin", [b"", HEAD[:-9], CHUNKED + b"0", HEAD + b"Content-Length: 9\r\n\r\n"])
+def test_clients_that_say_nothing_more_are_sent_away(
+    stage: Stage, begin: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(request, "IDLE_SECONDS", 0.2)
+    with connect(stage) as client:
+        client.sendall(begin)
+        while client.recv(1_000):
+            pass
+
+
+def test_a_client_that_leaves_before_its_body_has_asked_for_nothing(stage: Stage) -> None:
+    head = HEAD.replace(b"functions/find", b"classes/Left")
+    with connect(stage) as client:
+        client.sendall(head + b"Content-Length: 20\r\n\r\n")
+    assert stage.master.get("/classes/Left")["results"] == []
+    assert stage.master.post("/classes/Left", {})["objectId"]
 
 
 def test_bodies_have_a_greatest_size(stage: Stage) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, create_form_parser
 
+from parse_clone.api.rest.query_string import MAX_PARAMETERS
 from parse_clone.core.json_types import JsonObject
 from parse_clone.errors import ErrorCode, ParseError
 
@@ -28,10 +30,18 @@ def read_form(body: bytes, headers: Mapping[str, str]) -> tuple[JsonObject, Form
     fields: JsonObject = {}
     files: FormFiles = {}
 
+    parts = count()
+
+    def check_number() -> None:
+        if next(parts) >= MAX_PARAMETERS:
+            raise form_too_large()
+
     def take_field(field: Field) -> None:
+        check_number()
         fields[_text(field.field_name)] = _text(field.value)
 
     def take_file(file: File) -> None:
+        check_number()
         file.file_object.seek(0)
         content_type = file.content_type or "application/octet-stream"
         files[_text(file.field_name)] = (_text(file.file_name), content_type, file.file_object.read())

@@ -6,6 +6,7 @@ is says `services/users/authentication.py`.
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import zlib
 from base64 import b64decode
@@ -18,7 +19,7 @@ from urllib.parse import unquote
 import orjson
 
 from parse_clone.api.rest.query_string import decode_form, decode_query_string
-from parse_clone.api.rest.responses import HttpError, body_too_large
+from parse_clone.api.rest.responses import HttpError, body_too_large, too_slow
 from parse_clone.core.context import Auth, Credentials, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.networks import Networks, parse_address
@@ -94,25 +95,40 @@ def split_path(raw_path: bytes, mount: bytes) -> list[str] | None:
 
 # --- Body ------------------------------------------------------------------------------------------------
 
+IDLE_SECONDS = 60
+"""How long a client may send nothing in the middle of a request."""
+
 
 async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
     """Read the whole body, counting bytes: what a client says about the length is only believed to refuse."""
-    if int(headers.get("content-length") or 0) > limit:
+    length = headers.get("content-length")
+    if int(length or 0) > limit:
         raise BodyTooLarge
-    message = await receive()
+    has_body = length is not None or "transfer-encoding" in headers
+    message = await (receive_piece(receive) if has_body else receive())
     body: bytes = message.get("body", b"")
     if not message.get("more_body") and len(body) <= limit:
         return body
     chunks, size = [body], len(body)
     while size <= limit and message.get("more_body"):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
+        message = await receive_piece(receive)
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
     if size > limit:
         raise BodyTooLarge
     return b"".join(chunks)
+
+
+async def receive_piece(receive: Receive) -> Mapping[str, Any]:
+    """The next piece of a body. Nobody waits for ever for a client that has begun to send one (408)."""
+    try:
+        async with asyncio.timeout(IDLE_SECONDS):
+            message = await receive()
+    except TimeoutError:
+        raise too_slow() from None
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return message
 
 
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:
@@ -143,11 +159,17 @@ MAX_CONTAINERS = 250_000
 """Most objects and arrays in one body: each is looked at several times, while nobody else is served."""
 
 
+LONGEST_FORM = 1_000_000
+"""Bytes of a form in a body: its characters are unquoted one by one, while nobody else is served."""
+
+
 def decode_body(body: bytes, content_type: str) -> JsonObject:
     """Read a body as JSON whatever its content type; but forms are forms, and multipart is left alone."""
     if not body or content_type.startswith("multipart/"):
         return {}
     if content_type.startswith("application/x-www-form-urlencoded"):
+        if len(body) > LONGEST_FORM:
+            raise body_too_large()
         return decode_form(body.decode(errors="replace"))
     if len(body) > MAX_CONTAINERS and body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
         raise body_too_large()

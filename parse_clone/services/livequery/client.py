@@ -6,6 +6,7 @@ It speaks through its connection only; frames go out in the order in which its m
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import replace
 
 from parse_clone.core.context import Auth, RequestContext
@@ -24,7 +25,7 @@ from parse_clone.core.query import (
     TextSearch,
     Where,
 )
-from parse_clone.core.query_json import decode_where, where_paths
+from parse_clone.core.query_json import asked_paths, decode_where
 from parse_clone.core.schema import ClassSchema
 from parse_clone.core.system_classes import new_schema
 from parse_clone.core.values import pointer
@@ -66,7 +67,7 @@ class LiveQueryClient:
         self._id: str | None = None
         self._installation_id: str | None = None
         self._audience = Audience(None, False, base_url)
-        self._watching: dict[int | float, tuple[WatchedQuery, Subscription]] = {}
+        self._watching: dict[int | float, tuple[WatchedQuery, Subscription, int]] = {}
         self._size = 0
 
     # --- Connect ---
@@ -138,8 +139,10 @@ class LiveQueryClient:
         watch: tuple[str, ...] | None,
         session_token: str | None,
     ) -> None:
-        self._check_room(request_id, where)
         audience = replace(self._audience, session_token=session_token or self._audience.session_token)
+        envelope = self._envelope(request_id)
+        size = size_of(class_name, where, keys, watch, audience, envelope)
+        self._check_room(request_id, size)
         context = await self._context(audience, self._installation_id)
         event = SubscribeEvent(
             TriggerKind.BEFORE_SUBSCRIBE,
@@ -156,24 +159,24 @@ class LiveQueryClient:
             self._connection,
             request_id,
             audience,
-            self._envelope(request_id),
+            envelope,
             None if event.keys is None else frozenset(event.keys),
             None if event.watch is None else frozenset(event.watch),
         )
         self._drop(request_id)
         query = self._hub.subscriptions.add(class_name, where, condition, subscription)
-        self._watching[request_id] = (query, subscription)
-        self._size += len(query.where)
+        self._watching[request_id] = (query, subscription, size)
+        self._size += size
         self._send("subscribed", request_id)
 
-    def _check_room(self, request_id: int | float, where: JsonObject) -> None:
+    def _check_room(self, request_id: int | float, size: int) -> None:
         options = self._toolbox.settings.live_query_server_options
         most, largest = options.max_subscriptions, options.max_frame_size
-        replaced = self._watching.get(request_id)
-        if replaced is None and len(self._watching) >= most:
+        _, _, replaced = self._watching.get(request_id, (None, None, 0))
+        if not replaced and len(self._watching) >= most:
             text = f"A connection may have {most} subscriptions."
             raise ParseError(ErrorCode.OPERATION_FORBIDDEN, text)
-        if self._size - (len(replaced[0].where) if replaced else 0) + len(canonical(where)) > largest:
+        if self._size - replaced + size > largest:
             text = f"The queries of a connection may have {largest} characters."
             raise ParseError(ErrorCode.OPERATION_FORBIDDEN, text)
 
@@ -196,7 +199,7 @@ class LiveQueryClient:
         return as_condition(decoded), where
 
     def _check_protected(self, schema: ClassSchema, auth: Auth, where: Where, watch: list[str]) -> None:
-        paths = where_paths(where) | {root_of(name) for name in watch}
+        paths = asked_paths(where) | {root_of(name) for name in watch}
         check_query_paths(schema, auth, self._toolbox.protection, paths)
 
     # --- Unsubscribe, goodbye ---
@@ -219,9 +222,10 @@ class LiveQueryClient:
     def _drop(self, request_id: int | float) -> None:
         watching = self._watching.pop(request_id, None)
         if watching is not None:
-            self._size -= len(watching[0].where)
-            self._hub.subscriptions.remove(*watching)
-            self._hub.forget(watching[1].audience)
+            query, subscription, size = watching
+            self._size -= size
+            self._hub.subscriptions.remove(query, subscription)
+            self._hub.forget(subscription.audience)
 
     def close(self) -> None:
         """Forget the client and all it watches."""
@@ -264,6 +268,19 @@ class LiveQueryClient:
             NOT_CONNECTED,
             f"Can not find this client, make sure you connect to server before {action}",
         )
+
+
+def size_of(
+    class_name: str,
+    where: JsonObject,
+    keys: Collection[str] | None,
+    watch: Collection[str] | None,
+    audience: Audience,
+    envelope: str,
+) -> int:
+    """What is kept of a subscription, in characters: a client may make any part of it large."""
+    texts = (class_name, *(keys or ()), *(watch or ()), audience.session_token or "", envelope)
+    return len(canonical(where)) + len(texts) + sum(map(len, texts))
 
 
 def _presents(keys: JsonObject, name: str, secret: str) -> bool:

@@ -21,11 +21,11 @@ from parse_clone.core.permissions import ObjectOperation, check_class_access, ch
 from parse_clone.core.query import In, Page, all_of, object_id_is
 from parse_clone.core.query_json import (
     FindParameters,
+    asked_paths,
     decode_find_parameters,
     decode_get_parameters,
     decode_order,
     decode_where,
-    where_paths,
 )
 from parse_clone.core.query_limits import CLIENT_LIMITS, MASTER_LIMITS, QueryLimits
 from parse_clone.core.schema import ClassSchema
@@ -191,7 +191,7 @@ async def decode_query(toolbox: Toolbox, context: RequestContext, find: Find) ->
         find.schema,
         context.auth,
         toolbox.protection,
-        where_paths(where),
+        asked_paths(where),
         [key.path for key in order],
         object_id=pinned if isinstance(pinned, str) else None,
     )

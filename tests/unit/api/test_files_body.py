@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from parse_clone.api.rest import request
 from parse_clone.api.rest.request import ClientGone, Receive
 from parse_clone.api.rest.responses import HttpError
 from parse_clone.api.rest.routes import files
@@ -48,7 +49,7 @@ async def test_a_client_that_leaves_ends_its_upload() -> None:
 
 
 async def test_a_client_that_sends_nothing_more_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(request, "IDLE_SECONDS", 0.01)
     with pytest.raises(HttpError) as refusal:
         await read(piece(b"12345"))
     assert refusal.value.status == 408

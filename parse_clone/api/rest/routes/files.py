@@ -21,12 +21,12 @@ from parse_clone.api.rest.middleware.method_override import take_method
 from parse_clone.api.rest.request import (
     BodyTooLarge,
     Caller,
-    ClientGone,
     Receive,
     decode_body,
     is_of_application,
     read_body,
     read_caller,
+    receive_piece,
 )
 from parse_clone.api.rest.responses import (
     Answer,
@@ -43,7 +43,6 @@ from parse_clone.api.rest.responses import (
     refused,
     sent_file,
     stored,
-    too_slow,
     unknown_application,
 )
 from parse_clone.core.byte_ranges import UnsatisfiableRange
@@ -63,9 +62,6 @@ from parse_clone.services.files import (
 )
 from parse_clone.services.users.authentication import is_same
 from parse_clone.settings import Settings, read_size
-
-IDLE_SECONDS = 60
-"""How long a client may send nothing in the middle of an upload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,13 +258,7 @@ async def pieces(receive: Receive, limit: int, too_large: Exception) -> AsyncGen
     """The body piece by piece. Bytes are counted: what a client says about the length is not believed."""
     size, more = 0, True
     while more:
-        try:
-            async with asyncio.timeout(IDLE_SECONDS):
-                message = await receive()
-        except TimeoutError:
-            raise too_slow() from None
-        if message["type"] == "http.disconnect":
-            raise ClientGone
+        message = await receive_piece(receive)
         piece: bytes = message.get("body", b"")
         more = message.get("more_body", False)
         size += len(piece)
