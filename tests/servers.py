@@ -24,6 +24,7 @@ from typing import Any
 
 import uvicorn
 
+from parse_clone.adapters.passwords import BcryptHasher
 from parse_clone.app import Adapters, Register, create_app
 from parse_clone.serving import protocol_options
 from parse_clone.settings import LiveQuery, Settings
@@ -102,7 +103,8 @@ def running_server(
     **options: Any,
 ) -> Iterator[RunningServer]:
     """Run a server on a new database of an engine. `prepare` runs before the server does, `register`
-    defines its hooks; `options` are fields of `Settings`."""
+    defines its hooks; `options` are fields of `Settings`. Hashes of passwords are cheap unless `adapters` are
+    given: tests sign up many people."""
     folder = Path(tempfile.mkdtemp(prefix="parse-test-"))
     port = free_port()
     database = (
@@ -128,7 +130,7 @@ def running_server(
     }
     settings = Settings(**{**chosen, **options})
     prepare(settings)
-    app = create_app(settings, adapters, register)
+    app = create_app(settings, adapters or Adapters(passwords=BcryptHasher(cost=4)), register)
     config = uvicorn.Config(
         app,
         host="127.0.0.1",

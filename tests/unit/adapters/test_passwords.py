@@ -22,6 +22,10 @@ async def test_hashes_are_written_as_2b_with_their_own_salt() -> None:
     assert hashed != await hasher.hash("s3cret")
 
 
+async def test_a_server_spends_a_thousand_rounds_on_a_hash() -> None:
+    assert (await BcryptHasher().hash("s3cret")).startswith("$2b$10$")
+
+
 @pytest.mark.parametrize("prefix", ["$2a$", "$2b$", "$2y$"])
 async def test_hashes_of_other_servers_verify(prefix: str) -> None:
     hashed = prefix + bcrypt.hashpw(b"s3cret", bcrypt.gensalt(4)).decode()[4:]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from parse_clone.api.livequery import endpoint
 from parse_clone.api.livequery.endpoint import LARGEST_LINE, TOO_SLOW, Rest, Socket, begin
 
 
@@ -93,7 +94,24 @@ async def test_the_line_is_bounded_by_its_size_too(wire: Wire) -> None:
     assert wire.stops == 0
     socket.deliver("x")
     assert wire.stops == 1
+    wire.is_free.set()
     await socket.end()
+    assert wire.farewells == [TOO_SLOW]
+
+
+async def test_a_client_that_takes_nothing_is_left_without_a_farewell(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "FAREWELL_SECONDS", 0.01)
+    socket = Socket(wire, 1, wire.stop)
+    wire.is_free.clear()
+    for frame in "abc":
+        socket.deliver(frame)
+    assert socket.farewell == TOO_SLOW
+    await socket.end()
+    wire.is_free.set()
+    await asyncio.sleep(0)
+    assert wire.farewells == []
 
 
 async def test_a_client_that_is_gone_is_not_written_to(wire: Wire) -> None:
