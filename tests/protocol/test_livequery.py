@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +14,13 @@ from uuid import uuid4
 import pytest
 
 from parse_clone.api.livequery import endpoint, protocol
+from parse_clone.cloud.registration import Cloud
+from parse_clone.cloud.requests import LiveQueryEventRequest
+from parse_clone.services.livequery import hub
 from parse_clone.settings import LiveQuery, LiveQueryServer
 from tests.protocol.callers import Caller
 from tests.protocol.live_clients import Frame, LiveClient, live_client
-from tests.servers import APP_ID, MASTER_KEY, RunningServer
+from tests.servers import APP_ID, MASTER_KEY, RunningServer, running_server
 
 StartServer = Callable[..., RunningServer]
 
@@ -446,6 +450,34 @@ def test_pings_are_not_answered_to_a_client_that_does_not_read(start_server: Sta
     assert 1000 < heard.count(bytes((0x8A, 125))) < pings
 
 
+def test_a_hook_that_hangs_holds_up_its_own_class_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "BACKLOG", 3)
+
+    def register(cloud: Cloud) -> None:
+        @cloud.after_live_query_event("LiveHanging")
+        async def hang(request: LiveQueryEventRequest) -> None:
+            await asyncio.Event().wait()
+
+    names = LiveQuery(class_names=("Live.*",))
+    with (
+        running_server("sqlite", register=register, live_query=names) as server,
+        closing(Caller(server, master=True)) as master,
+        live_client(server) as patient,
+        live_client(server) as other,
+    ):
+        patient.subscribe(1, "LiveHanging")
+        patient.subscribe(2, "LiveMessage")
+        other.subscribe(3, "LiveMessage")
+        master.post("/classes/LiveHanging", {})
+        master.post("/classes/LiveMessage", {})
+        assert patient.next()["requestId"] == 2
+        for _ in range(5):
+            master.post("/classes/LiveHanging", {})
+        assert patient.wait_closed() == (1012, "events may have been missed")
+        master.post("/classes/LiveMessage", {})
+        assert [other.next()["op"] for _ in range(2)] == ["create", "create"]
+
+
 def is_cut_off(client: socket) -> bool:
     """Does the server's end of the connection go away, though the client reads nothing?"""
     deadline = time.monotonic() + 10
@@ -461,20 +493,27 @@ def is_cut_off(client: socket) -> bool:
 @contextmanager
 def idle_subscriber(server: RunningServer) -> Iterator[socket]:
     """A client that subscribes to everything and reads nothing."""
+    with raw_client(server) as lazy:
+        lazy.sendall(masked({"op": "connect", "applicationId": APP_ID}))
+        lazy.sendall(masked({**SUBSCRIBE, "query": {"className": "LiveMessage", "where": {}}}))
+        yield lazy
+
+
+@contextmanager
+def raw_client(server: RunningServer) -> Iterator[socket]:
+    """A client after its handshake, which writes its frames byte by byte."""
     host, _, port = server.url.removeprefix("http://").partition("/")[0].partition(":")
     handshake = (
         f"GET /parse HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
-    with socket(AF_INET, SOCK_STREAM) as lazy:
-        lazy.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
-        lazy.connect((host, int(port)))
-        lazy.sendall(handshake.encode())
-        assert b" 101 " in lazy.recv(4096)  # frames come after the handshake, not with it
-        lazy.sendall(masked({"op": "connect", "applicationId": APP_ID}))
-        lazy.sendall(masked({**SUBSCRIBE, "query": {"className": "LiveMessage", "where": {}}}))
-        lazy.settimeout(30)
-        yield lazy
+    with socket(AF_INET, SOCK_STREAM) as client:
+        client.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+        client.connect((host, int(port)))
+        client.sendall(handshake.encode())
+        assert b" 101 " in client.recv(4096)  # frames come after the handshake, not with it
+        client.settimeout(30)
+        yield client
 
 
 def masked(message: Frame) -> bytes:

@@ -109,6 +109,10 @@ class Socket:
             return
         self.is_open = False
 
+    def lose(self) -> None:
+        """End the connection: events may have been missed."""
+        self.close(*MISSED)
+
     def close(self, code: int, reason: str) -> None:
         """Ask for the end of the connection."""
         if self.is_open:

@@ -44,7 +44,9 @@ log = structlog.get_logger("livequery")
 
 ALWAYS_SENT = frozenset({"className", "objectId", "createdAt", "updatedAt", "ACL"})
 BACKLOG = 10_000
-"""Changes that may wait for delivery; then writers wait, too."""
+"""Changes that may wait in one line for delivery."""
+SHARED = ""
+"""The line of the classes whose changes pass no cloud code on their way."""
 PORTION = 500
 """Queries matched and frames made without a pause; then other work gets its turn."""
 HOLD_SECONDS = 0.1
@@ -57,6 +59,8 @@ AT_ONCE = 50
 BodyKey: TypeAlias = tuple[Hashable, frozenset[str] | None]
 Group: TypeAlias = Mapping[Subscription, None]
 """Those of one audience who watch a query, now."""
+Line: TypeAlias = asyncio.Queue[tuple[float, ObjectChange]]
+"""Changes that wait, each with the moment of its arrival."""
 Item = TypeVar("Item")
 
 
@@ -103,7 +107,8 @@ class LiveQueryHub:
         self._toolbox = toolbox
         self.subscriptions = Subscriptions()
         self.metrics = Metrics()
-        self._waiting: asyncio.Queue[tuple[float, ObjectChange]] = asyncio.Queue(BACKLOG)
+        self._lines: dict[str, Line] = {}
+        self._new_lines: asyncio.Queue[Line] = asyncio.Queue()
         self._eyes: dict[Audience, dict[tuple[str, bool], Eyes]] = {}
         self._since_pause = 0
         self._outbox = Outbox()
@@ -112,14 +117,38 @@ class LiveQueryHub:
     @property
     def waiting(self) -> int:
         """How many changes wait for delivery."""
-        return self._waiting.qsize()
+        return sum(line.qsize() for line in self._lines.values())
 
     # --- Changes in ---
 
     async def receive(self, change: ObjectChange) -> None:
-        """Take a change; it is delivered in order, behind the writer's back."""
-        if self.subscriptions.watches(change.class_name):
-            await self._waiting.put((time.monotonic(), change))
+        """Take a change; it is delivered in order, behind the writer's back. Where too many wait the writer
+        waits, too; but never for cloud code: then whoever watches the class hears that he missed events."""
+        class_name = change.class_name
+        if not self.subscriptions.watches(class_name):
+            return
+        name = class_name if self._passes_cloud_code(class_name) else SHARED
+        line = self._lines.get(name)
+        if line is None:
+            line = self._lines[name] = asyncio.Queue(BACKLOG)
+            self._new_lines.put_nowait(line)
+        if name != SHARED and line.full():
+            self._give_up(class_name, line)
+        else:
+            await line.put((time.monotonic(), change))
+
+    def _passes_cloud_code(self, class_name: str) -> bool:
+        """May cloud code hang while changes of the class are delivered? It must hold up no other class."""
+        triggers = self._toolbox.triggers
+        return triggers.has(class_name, TriggerKind.AFTER_EVENT) or class_name in triggers.auditors
+
+    def _give_up(self, class_name: str, line: Line) -> None:
+        """Forget what waits in the line of a class, and let those who watch it come back and fetch."""
+        log.error("events were lost: cloud code is too slow for the changes", class_name=class_name)
+        while not line.empty():
+            line.get_nowait()
+        for connection in self.subscriptions.connections(class_name):
+            connection.lose()
 
     def on_loss(self, listener: Callable[[], None]) -> None:
         """Call `listener` when changes may have been missed, and are heard of again."""
@@ -131,11 +160,16 @@ class LiveQueryHub:
             listener()
 
     async def run(self) -> None:
-        """Deliver changes until cancelled."""
+        """Deliver changes until cancelled, each line by itself."""
+        async with asyncio.TaskGroup() as lines:
+            while True:
+                lines.create_task(self._deliver_all(await self._new_lines.get()))
+
+    async def _deliver_all(self, line: Line) -> None:
         while True:
-            since, change = await self._waiting.get()
+            since, change = await line.get()
             await self._tell_all(change)
-            if self._waiting.empty():
+            if line.empty():
                 self._outbox.flush()
             self.metrics.lag = time.monotonic() - since
 

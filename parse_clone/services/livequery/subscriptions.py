@@ -35,6 +35,10 @@ class Connection(Protocol):
         """Send what is held."""
         ...
 
+    def lose(self) -> None:
+        """End it: events may have been missed, and a client that comes back fetches."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Audience:
@@ -199,6 +203,13 @@ class Subscriptions:
     def watches(self, class_name: str) -> bool:
         """Does anybody watch the class?"""
         return class_name in self._classes
+
+    def connections(self, class_name: str) -> set[Connection]:
+        """The connections of all who watch the class."""
+        watch = self._classes.get(class_name)
+        queries = [] if watch is None else watch.queries.values()
+        groups = [group for query in queries for group in query.audiences.values()]
+        return {subscription.connection for group in groups for subscription in group}
 
     def candidates(self, class_name: str, states: Iterable[JsonObject]) -> list[WatchedQuery]:
         """The queries on the class that may match one of the states."""

@@ -22,19 +22,21 @@ from parse_clone.services.livequery import hub as hub_module
 from parse_clone.services.livequery.client import LiveQueryClient
 from parse_clone.services.livequery.feed import decode_message, live_classes
 from parse_clone.services.livequery.hub import LiveQueryHub
+from parse_clone.services.triggers import AuditEvent
 from tests.unit.services.clinic import Clinic, master, open_clinic
 
 Frame = dict[str, Any]
 CLASS = "LabResult"
 
 
-@dataclass
+@dataclass(eq=False)
 class Line:
     """A connection that keeps what it is given."""
 
     frames: list[Frame] = field(default_factory=list)
 
     held: list[str] = field(default_factory=list)
+    is_lost: bool = False
 
     def deliver(self, frame: str) -> None:
         self.held.append(frame)
@@ -47,6 +49,9 @@ class Line:
     def flush(self) -> None:
         self.frames += map(orjson.loads, self.held)
         self.held.clear()
+
+    def lose(self) -> None:
+        self.is_lost = True
 
     @property
     def events(self) -> list[Frame]:
@@ -419,6 +424,48 @@ async def test_frames_of_changes_that_wait_go_out_together(monkeypatch: pytest.M
             await asyncio.sleep(0)
         assert [event["object"]["objectId"] for event in line.events] == list("01234")
         assert flushes == 1
+        running.cancel()
+
+
+async def test_an_auditor_that_hangs_holds_up_its_class_alone() -> None:
+    async with open_ward() as ward:
+        recorded: list[str] = []
+        await ward.save({}, class_name="Audited")
+
+        @Cloud(ward.clinic.toolbox).audit("Audited")
+        async def record(event: AuditEvent) -> None:
+            if event.action == "deliver":
+                recorded.append(event.object_ids[0])
+                await asyncio.Event().wait()
+
+        audited = await ward.watcher(class_name="Audited")
+        line = await ward.watcher()
+        running = asyncio.create_task(ward.hub.run())
+        await ward.hub.receive(ObjectChange("Audited", None, {"objectId": "one"}))
+        await ward.hub.receive(ObjectChange(CLASS, None, {"objectId": "two"}))
+        while not (recorded and line.events):
+            await asyncio.sleep(0)
+        running.cancel()
+    assert (recorded, audited.events, line.events[0]["object"]["objectId"]) == (["one"], [], "two")
+
+
+async def test_writers_wait_for_the_server_but_not_for_cloud_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever watches a class whose hook hangs is told that he missed events, and nobody else is."""
+    monkeypatch.setattr(hub_module, "BACKLOG", 2)
+    async with open_ward() as ward:
+        Cloud(ward.clinic.toolbox).after_live_query_event("Hooked")(lambda request: None)
+        hooked = await ward.watcher(class_name="Hooked")
+        line = await ward.watcher()
+        for number in range(2):
+            await ward.hub.receive(ObjectChange(CLASS, None, {"objectId": str(number)}))
+            await ward.hub.receive(ObjectChange("Hooked", None, {"objectId": str(number)}))
+        assert (ward.hub.waiting, hooked.is_lost) == (4, False)
+        writer = asyncio.create_task(ward.hub.receive(ObjectChange(CLASS, None, {"objectId": "2"})))
+        await ward.hub.receive(ObjectChange("Hooked", None, {"objectId": "2"}))
+        assert (ward.hub.waiting, hooked.is_lost, line.is_lost) == (2, True, False)
+        assert not writer.done()
+        running = asyncio.create_task(ward.hub.run())
+        await writer
         running.cancel()
 
 
