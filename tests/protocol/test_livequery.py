@@ -399,6 +399,18 @@ def test_a_message_that_is_too_large_ends_the_connection(start_server: StartServ
         assert client.wait_closed()[0] == 1009
 
 
+def test_what_breaks_the_frames_ends_the_connection_at_once_and_leaves_the_log_clean(
+    live_server: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    too_long_ping, no_text = bytes((0x89, 0xFE)), bytes((0x81, 0x81)) + bytes(4) + b"\xff"
+    for broken, code in ((too_long_ping, 1002), (no_text, 1007)):
+        with raw_client(live_server) as client:
+            client.sendall(broken)
+            heard = client.recv(4096)
+            assert (heard[0], int.from_bytes(heard[2:4])) == (0x88, code)
+    assert caplog.records == []
+
+
 def test_a_client_that_does_not_read_is_given_up(start_server: StartServer) -> None:
     server = narrow(start_server, max_backlog=3)
     with (

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Any, cast
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import ProtocolError
+from websockets.frames import CloseCode
 from websockets.http11 import Request
+from websockets.streams import StreamReader
 
 from parse_clone.api.livequery.endpoint import SEND_MANY
 
 WHOLE_TEXT = 0x81
 """The first byte of a frame that is a whole text message."""
+FIRST_CONTROL = 8
+"""Opcodes from here on are control frames."""
+LARGEST_CONTROL = 125
 LINGER_SECONDS = 10.0
 """How long a client may take to read what was sent before the end; then the connection is cut."""
 
@@ -62,6 +68,25 @@ class LiveQueryProtocol(WebSocketsSansIOProtocol):
             and not self.transport.is_closing()
         )
 
+    # --- Clients that break the protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is here: read anew, with our reader."""
+        super().connection_made(transport)
+        self.conn.reader = FrameReader()
+        self.conn.parser = self.conn.parse()
+        next(self.conn.parser)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message over. A text that is none ends the connection, and is nothing for the log: no server
+        can help it."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not is_utf8(self.frames):
+            self.frames = []
+            self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
     # --- Clients that do not read ---
 
     def handle_ping(self) -> None:
@@ -87,6 +112,36 @@ class LiveQueryProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         if self.cut is not None:
             self.cut.cancel()
+
+
+class FrameReader(StreamReader):
+    """Refuses a control frame that is too long by its header (RFC 6455, 5.5). The rest may never come, and
+    what does come would be taken for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts = 0
+
+    def read_exact(self, n: int) -> Generator[None, None, bytearray]:
+        """Read the next part of a frame: header, long size if there is one, mask, payload."""
+        part = yield from super().read_exact(n)
+        if self._parts:
+            self._parts -= 1
+            return part
+        size = part[1] & 0x7F
+        if part[0] & 0x0F >= FIRST_CONTROL and size > LARGEST_CONTROL:
+            raise ProtocolError("control frame too long")
+        self._parts = 2 if size <= LARGEST_CONTROL else 3
+        return part
+
+
+def is_utf8(parts: list[bytes]) -> bool:
+    """Are the parts of a message a text?"""
+    try:
+        b"".join(parts).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def text_frames(texts: Iterable[str]) -> bytes:
