@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Mapping
+from functools import cache
 
 import httpx
 
@@ -13,12 +15,20 @@ from parse_clone.core.networks import is_public
 MOST_BYTES = 10_000_000
 
 
+@cache
+def trusted_authorities() -> ssl.SSLContext:
+    """Whose certificates are trusted; read once in a process, which takes milliseconds."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class HttpxSender:
     """Posts by httpx. Redirects are not followed. Unless `allow_private`, only addresses of the public
     internet are called: a webhook must not reach what only this machine can."""
 
     def __init__(self, timeout: float, *, allow_private: bool) -> None:
-        self._client = httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
+        self._client = httpx.AsyncClient(
+            verify=trusted_authorities(), timeout=timeout, follow_redirects=False, trust_env=False
+        )
         self._timeout = timeout
         self._allow_private = allow_private
 
