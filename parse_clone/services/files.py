@@ -213,7 +213,7 @@ async def delete_file(toolbox: Toolbox, context: RequestContext, name: str) -> N
     """Delete a file; the door has let only the master key in."""
     files = store_of(toolbox)
     try:
-        file = file_of(toolbox, context, name)
+        file = await placed_file(toolbox, context, name)
         before = FileEvent(TriggerKind.BEFORE_DELETE, FILE, context, file=file)
         await run_trigger(toolbox, before)
         if not (is_stored_name(name) and await files.delete(name)):
@@ -399,6 +399,17 @@ async def run_find_hook(toolbox: Toolbox, event: FileEvent) -> None:
 def file_of(toolbox: Toolbox, context: RequestContext, name: str) -> JsonObject:
     """A stored file as hooks see it."""
     return {"name": name, "url": file_url(toolbox, context, name)}
+
+
+async def placed_file(toolbox: Toolbox, context: RequestContext, name: str) -> JsonObject:
+    """A file that is to be deleted, as hooks see it: at the store's own URL, where it has one."""
+    file = file_of(toolbox, context, name)
+    if is_stored_name(name) and toolbox.triggers.has(
+        FILE, TriggerKind.BEFORE_DELETE, TriggerKind.AFTER_DELETE
+    ):
+        headers = {"Content-Type": served_type(name), **protective_headers(name)}
+        file["url"] = await store_of(toolbox).location(name, headers) or file["url"]
+    return file
 
 
 async def run_after_find(

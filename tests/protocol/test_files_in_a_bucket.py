@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from parse_clone.cloud import Cloud, FileRequest, ParseError
 from parse_clone.settings import S3Options
 from tests.protocol.callers import Caller
 from tests.servers import RunningServer, running_server
@@ -18,8 +19,16 @@ from tests.servers import RunningServer, running_server
 @pytest.fixture(scope="module")
 def server(bucket: S3Options) -> Iterator[RunningServer]:
     options = replace(bucket, presigned_seconds=60)
-    with running_server("sqlite", files_url="s3://files/presigned/", s3=options) as running:
+    with running_server(
+        "sqlite", register=register, files_url="s3://files/presigned/", s3=options
+    ) as running:
         yield running
+
+
+def register(cloud: Cloud) -> None:
+    @cloud.before_delete_file()
+    async def tell_url(request: FileRequest) -> None:
+        raise ParseError(9001, str(request.file["url"]))
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +64,15 @@ def test_a_private_file_is_led_to_only_for_who_may_read_it(server: RunningServer
         assert browser.get(answer.headers["location"]).content == b"content"
         master.put(f"/classes/Report/{report}", {"ACL": {}})
         assert browser.get(signed).status_code == 404
+
+
+def test_a_hook_on_a_delete_is_told_where_the_file_is(master: Caller) -> None:
+    name = upload(master, "page.html")["name"]
+    refused = master._client.delete(f"/files/{name}").json()
+    assert refused["code"] == 9001
+    answer = httpx.get(refused["error"])
+    assert answer.content == b"content"
+    assert answer.headers["content-disposition"].startswith("attachment;filename=")
 
 
 def test_the_server_decides_what_the_bucket_says_of_a_file(master: Caller) -> None:
