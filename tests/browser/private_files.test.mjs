@@ -1,5 +1,5 @@
 // A clinician uploads an ECG by the unchanged SDK; the patient's page shows it by its signed URL, the page of
-// another patient does not, and nobody sees a report that another one has replaced.
+// another patient does not; a report that another one has replaced is seen by who may read the former version.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
@@ -32,6 +32,10 @@ const APP = `<!doctype html><title>An app</title><script src="/parse.min.js"></s
   async function find(id) {
     const report = await new Parse.Query('ECGReport').get(id);
     return report.get('reportData').url();
+  }
+  async function findFormer(id) {
+    const former = await new Parse.Query('RecordVersion').equalTo('entityId', id).first();
+    return former ? former.get('snapshot').reportData.url() : null;
   }
 </script>`;
 // A picture of 3 by 2 points.
@@ -84,16 +88,23 @@ test('another patient sees nothing, even with the same URL', async () => {
   assert.equal(await other.evaluate(url => download(url), signed), 404);
 });
 
-test('nobody sees the former report once it is amended', async () => {
+test('the former report is seen by who reads the former version, once it is amended', async () => {
   await clinician.evaluate(async ([report, content]) => {
     const file = await new Parse.File('amended.gif', { base64: content }, 'image/gif').save();
     const amended = await new Parse.Query('ECGReport').get(report);
     await amended.save({ reportData: file, status: 'amended' });
   }, [id, ECG]);
-  assert.equal(await patient.evaluate(url => show(`${url}&again`), signed), null);
-  assert.equal(await patient.evaluate(url => download(url), signed), 404);
   const current = await patient.evaluate(report => find(report), id);
   assert.deepEqual(await patient.evaluate(url => show(url), current), [3, 2]);
+  const former = await patient.evaluate(report => findFormer(report), id);
+  assert.equal(former.split('?')[0], plain);
+  assert.ok(former.includes('access='));
+  assert.deepEqual(await patient.evaluate(url => show(url), former), [3, 2]);
+  assert.equal(await other.evaluate(report => findFormer(report), id), null);
+  for (const url of [plain, signed, former]) {
+    assert.equal(await other.evaluate(url => download(url), url), 404);
+  }
+  assert.equal(await other.evaluate(url => show(url), plain), null);
 });
 
 async function openApp(username) {

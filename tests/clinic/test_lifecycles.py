@@ -257,6 +257,18 @@ def test_who_leaves_a_care_team_loses_every_way_to_its_records(clinic: Clinic) -
         assert heard(socket)["op"] == "unsubscribed", "nothing was delivered meanwhile"
 
 
+def test_a_former_file_is_read_by_who_reads_the_former_version(clinic: Clinic) -> None:
+    doctor = clinic.provider
+    body = {**new_body(clinic, "LabResult"), "attachments": [upload(clinic, doctor)]}
+    result = doctor.caller.post("/classes/LabResult", body)["objectId"]
+    doctor.caller.put(f"/classes/LabResult/{result}", {"attachments": [upload(clinic, doctor)]})
+    (former,) = doctor.caller.get("/classes/RecordVersion", where={"entityId": result})["results"]
+    address = former["snapshot"]["attachments"][0]["url"]
+    assert address.startswith(f"{body['attachments'][0]['url']}?access=")
+    assert httpx.get(address).content == CONTENT
+    assert httpx.get(body["attachments"][0]["url"]).status_code == 404
+
+
 CONTENT = b"%PDF-1.7 values"
 
 

@@ -98,7 +98,7 @@ def test_audit_logs_cannot_be_written_by_clients(path: Path) -> None:
 def test_files_are_private(path: Path) -> None:
     for definition in read_schema_file(path):
         for name, field in definition.fields.items():
-            holds_files = field.type.name == "File" or name == "attachments"
+            holds_files = field.type.name == "File" or name in ("attachments", "snapshot")
             assert (field.options.get("private") is True) == holds_files, (definition.name, name)
 
 
