@@ -262,9 +262,11 @@ NOTHING: AnyOf[Condition] = AnyOf()
 
 
 def all_of(*parts: Condition) -> Condition:
-    """Join conditions by AND, without needless nesting."""
+    """Join conditions by AND, without needless nesting: what nothing meets stays `NOTHING`."""
     flat: list[Condition] = []
     for part in parts:
+        if isinstance(part, AnyOf) and not part.parts:
+            return NOTHING
         if isinstance(part, AllOf):
             flat.extend(part.parts)
         else:

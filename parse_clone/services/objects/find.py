@@ -18,7 +18,7 @@ from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import RESERVED_FIELDS, root_of
 from parse_clone.core.permissions import ObjectOperation, check_class_access, check_query_paths, row_condition
-from parse_clone.core.query import In, Page, all_of, object_id_is
+from parse_clone.core.query import NOTHING, In, Page, all_of, object_id_is
 from parse_clone.core.query_json import (
     FindParameters,
     asked_paths,
@@ -209,7 +209,10 @@ async def fetch(toolbox: Toolbox, context: RequestContext, find: Find) -> Find:
     """Read what matches and the caller may read, with one call; for no rows at all nothing is asked."""
     if find.parameters.limit == 0:
         return find
-    readable = row_condition(find.schema, class_operation(find), context.auth)
+    operation = class_operation(find)
+    readable = row_condition(find.schema, operation, context.auth)
+    if readable is NOTHING and operation == "get" and find.request.purpose == "client":
+        raise object_not_found()  # Parse quirk: also to a query that names one id and nothing else
     if not find.is_known_class:
         return find
     where = all_of(find.matching, readable)

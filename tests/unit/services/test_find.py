@@ -116,7 +116,10 @@ async def test_pointer_permissions_show_rows_that_point_to_the_caller(clinic: Cl
     await put(clinic, "Chart", name="other", owner=pointer("_User", "nurse2"))
     await permit(clinic, "Chart", find={"pointerFields": ["owner"]}, get={"pointerFields": ["owner"]})
     assert await names(clinic, "Chart", caller("nurse1")) == ["mine"]
+    assert await names(clinic, "Chart", caller("nurse2"), where={"objectId": own}) == []
     assert await names(clinic, "Chart") == []
+    with refusal(ErrorCode.OBJECT_NOT_FOUND, "Object not found."):
+        await names(clinic, "Chart", where={"objectId": own})
     with refusal(ErrorCode.OBJECT_NOT_FOUND, "Object not found."):
         await clinic.get(ANYBODY, "Chart", own)
 
