@@ -32,10 +32,12 @@ def option(
     refusal: str = "",
     missing: str = "",
     takes_text: bool = False,
+    takes_null: bool = True,
 ) -> Any:
     """Declare an option. `name` and `env` stand where they do not follow from the field's name; `refusal` is
     the text for a value of the wrong type, where parse-server has its own; `missing` for none at all. An
-    option that `takes_text` may be written as text in a file, too: a number, a list of one."""
+    option that `takes_text` may be written as text in a file, too: a number, a list of one. Null is like
+    no value, but to an option that does not take it."""
     metadata = {
         "help": help,
         "name": name,
@@ -43,6 +45,7 @@ def option(
         "refusal": refusal,
         "missing": missing or refusal,
         "takes_text": takes_text,
+        "takes_null": takes_null,
     }
     if default is ...:
         return field(metadata=metadata)
@@ -160,7 +163,7 @@ class AccountLockout:
 
     duration: float = option("Minutes that the account stays locked.", refusal=_LOCKOUT_DURATION)
     threshold: int = option("Wrong passwords that lock it.", refusal=_LOCKOUT_THRESHOLD)
-    unlock_on_password_reset: bool = option("Does a password reset unlock it?", False)
+    unlock_on_password_reset: bool = option("Does a password reset unlock it?", False, takes_null=False)
 
     def __post_init__(self) -> None:
         _require(0 < self.duration < 100_000, _LOCKOUT_DURATION)
@@ -172,15 +175,22 @@ class FileUpload:
     """Who may upload what."""
 
     enable_for_public: bool = option(
-        "May anyone upload?", False, refusal="fileUpload.enableForPublic must be a boolean value."
+        "May anyone upload?",
+        False,
+        refusal="fileUpload.enableForPublic must be a boolean value.",
+        takes_null=False,
     )
     enable_for_anonymous_user: bool = option(
         "May anonymous users upload?",
         False,
         refusal="fileUpload.enableForAnonymousUser must be a boolean value.",
+        takes_null=False,
     )
     enable_for_authenticated_user: bool = option(
-        "May users upload?", True, refusal="fileUpload.enableForAuthenticatedUser must be a boolean value."
+        "May users upload?",
+        True,
+        refusal="fileUpload.enableForAuthenticatedUser must be a boolean value.",
+        takes_null=False,
     )
     file_extensions: tuple[str, ...] = option(
         "Regular expressions of allowed extensions; `*` allows all. Default: all but what browsers run.",
@@ -206,17 +216,22 @@ class FileDownload:
     """Who may download."""
 
     enable_for_public: bool = option(
-        "May anyone download?", True, refusal="fileDownload.enableForPublic must be a boolean value."
+        "May anyone download?",
+        True,
+        refusal="fileDownload.enableForPublic must be a boolean value.",
+        takes_null=False,
     )
     enable_for_anonymous_user: bool = option(
         "May anonymous users download?",
         True,
         refusal="fileDownload.enableForAnonymousUser must be a boolean value.",
+        takes_null=False,
     )
     enable_for_authenticated_user: bool = option(
         "May users download?",
         True,
         refusal="fileDownload.enableForAuthenticatedUser must be a boolean value.",
+        takes_null=False,
     )
 
 
@@ -709,6 +724,7 @@ class Settings:
         FileUpload,
         env="PARSE_SERVER_FILE_UPLOAD_OPTIONS",
         refusal="fileUpload must be an object value.",
+        takes_null=False,
     )
     file_download: FileDownload = option(
         "Who may download.",

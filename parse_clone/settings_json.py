@@ -94,7 +94,7 @@ def check_options(options: Options) -> None:
     known = {name: option for option, name, _ in options_of(Settings, "")}
     _check_names(options, known, "")
     for name, value in options.items():
-        if name in known and value is not None:
+        if name in known:
             decode_option(Settings, known[name], name, value, "")
 
 
@@ -138,7 +138,7 @@ def _decode_group(kind: type[Kind], options: Options, path: str) -> Kind:
     values: dict[str, Any] = {}
     for name, option in known.items():
         value = options.get(name)
-        if value is None:
+        if value is None and (name not in options or option.metadata["takes_null"]):
             if option.default is MISSING and option.default_factory is MISSING:
                 raise SettingsError(option.metadata["missing"] or f"{path}{name} must be defined")
             continue
@@ -158,6 +158,10 @@ def _check_names(options: Options, known: Mapping[str, object], path: str) -> No
 def decode_option(kind: type, option: Field[Any], name: str, value: Any, path: str) -> Any:
     """Read the value of one option."""
     try:
+        if value is None:
+            if option.metadata["takes_null"]:
+                return None
+            raise _WrongType("a boolean" if hints_of(kind)[option.name] is bool else "given")
         if option.name == "max_upload_size":
             return _decode_size(value)
         if option.metadata["takes_text"] and isinstance(value, str):

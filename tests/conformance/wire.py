@@ -85,6 +85,10 @@ def strip(value: Any) -> Any:
             return value
 
 
+REFUSED_UNDEFINED = ("fileUpload",)
+"""Options that may be left out, but not set to `undefined`: as null they are refused."""
+
+
 def decode_options(value: Any, remote: Callable[[str], Callable[..., Awaitable[Any]]]) -> Any:
     """Decode server options; members that are `undefined` are left out."""
     match value:
@@ -96,9 +100,9 @@ def decode_options(value: Any, remote: Callable[[str], Callable[..., Awaitable[A
             return float(text.replace("Infinity", "inf"))
         case dict():
             return {
-                key: decode_options(member, remote)
+                key: None if member == {"__type": "Undefined"} else decode_options(member, remote)
                 for key, member in value.items()
-                if member != {"__type": "Undefined"}
+                if member != {"__type": "Undefined"} or key in REFUSED_UNDEFINED
             }
         case list():
             return [decode_options(member, remote) for member in value]

@@ -97,6 +97,15 @@ def test_variables_are_read_as_their_option_wants(
         ),
         ({"schema": {"definitions": {}}}, "Parse Server option schema.definitions must be an array."),
         ({"fileUpload": "string"}, "fileUpload must be an object value."),
+        ({"fileUpload": None}, "fileUpload must be an object value."),
+        (
+            {"fileUpload": {"enableForPublic": None}},
+            "fileUpload.enableForPublic must be a boolean value.",
+        ),
+        (
+            {"accountLockout": {"duration": 1, "threshold": 3, "unlockOnPasswordReset": None}},
+            "Parse Server option accountLockout.unlockOnPasswordReset must be a boolean.",
+        ),
         ({"fileUpload": {"fileExtensions": "x"}}, "fileUpload.fileExtensions must be an array."),
         ({"idempotencyOptions": {"ttl": "a"}}, "idempotency TTL value must be a number"),
         ({"idempotencyOptions": {"paths": "a"}}, "idempotency paths must be of an array of strings"),
