@@ -6,7 +6,6 @@ routes, and rate limits before anything that costs.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -30,9 +29,8 @@ from parse_clone.api.rest.request import (
     client_address,
     decode_body,
     decode_headers,
-    inflate,
-    read_body,
     read_caller,
+    read_plain_body,
     request_scheme,
     split_path,
 )
@@ -155,11 +153,7 @@ class RestEndpoint:
     async def _read_body(self, visit: Visit) -> bytes:
         limit = self._toolbox.settings.max_upload_size
         try:
-            raw = await read_body(visit.receive, visit.headers, limit)
-            encoding = visit.headers.get("content-encoding", "").strip().lower()
-            if encoding in ("", "identity") or not raw:
-                return raw
-            return await asyncio.to_thread(inflate, raw, encoding, limit)  # little may become much
+            return await read_plain_body(visit.receive, visit.headers, limit)
         except BodyTooLarge:
             raise form_too_large() if is_multipart(visit.headers) else body_too_large() from None
 

@@ -131,20 +131,60 @@ async def receive_piece(receive: Receive) -> Mapping[str, Any]:
     return message
 
 
+async def read_plain_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+    """Read the whole body and undo its compression; the limit is for both."""
+    body = await read_body(receive, headers, limit)
+    encoding = content_encoding(headers)
+    if encoding is None or not body:
+        return body
+    return await asyncio.to_thread(inflate, body, encoding, limit)  # little may become much
+
+
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:
     """Undo the compression that `Content-Encoding` names (415 for others); the limit is for the result."""
-    if encoding not in ("gzip", "deflate"):
-        raise HttpError(415, f'unsupported content encoding "{encoding}"')
-    inflater = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # the header tells which of the two it is
-    try:
-        plain = inflater.decompress(body, limit + 1)
-    except zlib.error:
-        raise HttpError(400, "The body is not compressed as its Content-Encoding says.") from None
+    inflater = Inflater(encoding)
+    plain = inflater.inflate(body, limit + 1)
     if len(plain) > limit:
         raise BodyTooLarge
-    if not inflater.eof:
-        raise HttpError(400, "The compressed body ends too early.")
+    inflater.finish()
     return plain
+
+
+def content_encoding(headers: Mapping[str, str]) -> str | None:
+    """How the body is compressed; None if it is not."""
+    encoding = headers.get("content-encoding", "").strip().lower()
+    return None if encoding in ("", "identity") else encoding
+
+
+class Inflater:
+    """Undoes a compression piece by piece. Raises `HttpError`: 415 for an encoding that is not known, 400 for
+    bytes that are not what the encoding says."""
+
+    def __init__(self, encoding: str) -> None:
+        if encoding not in ("gzip", "deflate"):
+            raise HttpError(415, f'unsupported content encoding "{encoding}"')
+        self._inflater = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # the header tells which it is
+
+    def inflate(self, piece: bytes, most: int) -> bytes:
+        """The next plain bytes, `most` at most: with as many there may be more of this piece, for `rest`."""
+        try:
+            return self._inflater.decompress(piece, most)
+        except zlib.error:
+            raise HttpError(400, "The body is not compressed as its Content-Encoding says.") from None
+
+    @property
+    def rest(self) -> bytes:
+        """What has been given and not been read yet."""
+        return self._inflater.unconsumed_tail
+
+    @property
+    def is_finished(self) -> bool:
+        return self._inflater.eof
+
+    def finish(self) -> None:
+        """The body has ended: so must what is compressed in it."""
+        if not self._inflater.eof:
+            raise HttpError(400, "The compressed body ends too early.")
 
 
 class BodyTooLarge(Exception):

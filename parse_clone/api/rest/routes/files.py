@@ -21,11 +21,13 @@ from parse_clone.api.rest.middleware.method_override import take_method
 from parse_clone.api.rest.request import (
     BodyTooLarge,
     Caller,
+    Inflater,
     Receive,
+    content_encoding,
     decode_body,
     is_of_application,
-    read_body,
     read_caller,
+    read_plain_body,
     receive_piece,
 )
 from parse_clone.api.rest.responses import (
@@ -62,6 +64,10 @@ from parse_clone.services.files import (
 )
 from parse_clone.services.users.authentication import is_same
 from parse_clone.settings import Settings, read_size
+
+
+CHUNK = 64 * 1024
+"""Bytes that are inflated at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,8 @@ class FilesRoom:
 
     async def _read_json(self, visit: Visit) -> JsonObject:
         try:
-            raw = await read_body(visit.receive, visit.headers, visit.toolbox.settings.max_upload_size)
+            limit = visit.toolbox.settings.max_upload_size
+            raw = await read_plain_body(visit.receive, visit.headers, limit)
         except BodyTooLarge:
             raise body_too_large() from None
         try:
@@ -214,18 +221,19 @@ def size_limit(headers: Mapping[str, str], settings: Settings) -> int:
 
 
 def raw_upload(name: str, visit: Visit, limit: int) -> Upload:
-    """Read an upload whose body is the file."""
+    """Read an upload whose body is the file, plain or compressed."""
     headers = visit.headers
+    encoding = content_encoding(headers)
     content_type = headers.get("content-type")
     if headers.get("x-parse-upload-mode") != "stream":
-        content = pieces(visit.receive, limit, body_too_large())
         check_announced(headers, limit, body_too_large())
+        content = plain_pieces(visit.receive, encoding, limit, body_too_large())
         return Upload(name, content, content_type)
     too_large = ParseError(ErrorCode.FILE_SAVE_ERROR, f"File size exceeds maximum allowed: {limit} bytes.")
     check_announced(headers, limit, too_large)
     return Upload(
         name,
-        pieces(visit.receive, limit, too_large),
+        plain_pieces(visit.receive, encoding, limit, too_large),
         content_type,
         metadata=object_of_header(headers, "X-Parse-File-Metadata"),
         tags=object_of_header(headers, "X-Parse-File-Tags"),
@@ -266,6 +274,33 @@ async def pieces(receive: Receive, limit: int, too_large: Exception) -> AsyncGen
             raise too_large
         if piece:
             yield piece
+
+
+def plain_pieces(
+    receive: Receive, encoding: str | None, limit: int, too_large: Exception
+) -> AsyncGenerator[bytes, None]:
+    """The file piece by piece, whether its body is compressed or not; 415 at once for unknown ways."""
+    sent = pieces(receive, limit, too_large)
+    return sent if encoding is None else inflated(sent, Inflater(encoding), limit, too_large)
+
+
+async def inflated(
+    sent: AsyncGenerator[bytes, None], inflater: Inflater, limit: int, too_large: Exception
+) -> AsyncGenerator[bytes, None]:
+    """What is compressed in the pieces. The bytes that come out are counted as well: few may become many."""
+    size = 0
+    async with aclosing(sent) as compressed:
+        async for piece in compressed:
+            waiting, is_full = piece, not inflater.is_finished
+            while is_full:
+                plain = inflater.inflate(waiting, CHUNK)
+                waiting, is_full = inflater.rest, len(plain) == CHUNK
+                size += len(plain)
+                if size > limit:
+                    raise too_large
+                if plain:
+                    yield plain
+    inflater.finish()
 
 
 def json_upload(name: str, body: JsonObject, content_type: str | None) -> Upload:
