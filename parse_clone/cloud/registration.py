@@ -173,6 +173,11 @@ class Cloud:
         """Before an event is sent to a subscriber. Takes `LiveQueryEventRequest`."""
         return self._object_hook(TriggerKind.AFTER_EVENT, class_name, validator)
 
+    def on_live_query_event(self) -> Callable[[Handler], Handler]:
+        """After a LiveQuery connection is opened, becomes a client's, subscribes, unsubscribes or ends. Takes
+        `ConnectionEventRequest`."""
+        return self._object_hook(TriggerKind.ON_LIVE_QUERY_EVENT, CONNECT, None)
+
     # --- Functions and jobs ---
 
     def function(self, name: str = "", validator: Check = None) -> Callable[[Handler], Handler]:

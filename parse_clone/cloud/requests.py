@@ -239,6 +239,18 @@ class ConnectRequest(Request):
 
 
 @dataclass(kw_only=True)
+class ConnectionEventRequest(Request):
+    """Something has happened on a LiveQuery connection: `event` is `ws_connect`, `connect`, `subscribe`,
+    `unsubscribe`, `ws_disconnect`, or `ws_disconnect_error` with the reason in `error`. Counts are those of
+    this process, after it; `subscriptions` counts classes. An exception is logged, no client sees it."""
+
+    event: str
+    clients: int
+    subscriptions: int
+    error: str | None
+
+
+@dataclass(kw_only=True)
 class SubscribeRequest(Request):
     """A client subscribes: change `where`, `keys` or `watch`, or raise to refuse."""
 

@@ -31,6 +31,7 @@ from parse_clone.services.triggers import (
     FILE,
     ConfigEvent,
     ConnectEvent,
+    ConnectionEvent,
     FileEvent,
     FindEvent,
     FoundEvent,
@@ -224,6 +225,8 @@ def trigger_handler(toolbox: Toolbox, hook: Hook) -> Handler:
                 return await run_object(toolbox, hook, event)
             case ConnectEvent():
                 return await run_connect(toolbox, hook, event)
+            case ConnectionEvent():
+                return await run_connection(toolbox, hook, event)
             case SubscribeEvent():
                 return await run_subscribe(toolbox, hook, event)
             case LiveEventEvent():
@@ -357,6 +360,19 @@ async def run_connect(toolbox: Toolbox, hook: Hook, event: ConnectEvent) -> Json
     )
     if await hook.passes(request, ParamsSubject(event.context)):
         await hook.call(request)
+    return None
+
+
+async def run_connection(toolbox: Toolbox, hook: Hook, event: ConnectionEvent) -> Json:
+    """The hook hears of what has happened."""
+    request = typed.ConnectionEventRequest(
+        **caller_of(toolbox, event),
+        event=event.event,
+        clients=event.clients,
+        subscriptions=event.subscriptions,
+        error=event.error,
+    )
+    await hook.call(request)
     return None
 
 

@@ -37,6 +37,7 @@ class TriggerKind(Enum):
     BEFORE_CONNECT = "beforeConnect"
     BEFORE_SUBSCRIBE = "beforeSubscribe"
     AFTER_EVENT = "afterEvent"
+    ON_LIVE_QUERY_EVENT = "onLiveQueryEvent"
 
 
 FILE = "@File"
@@ -128,6 +129,17 @@ class ConnectEvent(TriggerEvent):
 
     clients: int = 0
     subscriptions: int = 0
+
+
+@dataclass(slots=True)
+class ConnectionEvent(TriggerEvent):
+    """onLiveQueryEvent: something has happened on a connection. `event`: ws_connect, connect, subscribe,
+    unsubscribe, ws_disconnect, ws_disconnect_error (of one that never was a client's; `error` says so)."""
+
+    event: str = ""
+    clients: int = 0
+    subscriptions: int = 0
+    error: str | None = None
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from parse_clone.services.triggers import (
     FILE,
     ConfigEvent,
     ConnectEvent,
+    ConnectionEvent,
     FileEvent,
     FindEvent,
     FoundEvent,
@@ -89,14 +90,12 @@ class RemoteCloud:
     def _set(self, body: JsonObject) -> bool:
         kind, name = str(body["kind"]), str(body.get("name") or "")
         validator = decode_validator(body.get("validator"), self.remote)
-        if kind == "onLiveQueryEvent":
-            return False
         if kind in ("function", "job"):
             try:
                 check_callable_name(name)
             except ValueError:
                 return False
-        elif kind != "beforeConnect":
+        elif kind not in ("beforeConnect", "onLiveQueryEvent"):
             try:
                 check_class_trigger(TriggerKind(kind), name)
             except ValueError as error:
@@ -117,9 +116,13 @@ class RemoteCloud:
             case "job":
                 triggers.jobs[name] = job_of(handler, self.reports)
             case _:
-                class_name = {"beforeConnect": CONNECT, "@File": FILE, "@Config": CONFIG}.get(
-                    name or kind, name
-                )
+                places = {
+                    "beforeConnect": CONNECT,
+                    "onLiveQueryEvent": CONNECT,
+                    "@File": FILE,
+                    "@Config": CONFIG,
+                }
+                class_name = places.get(name or kind, name)
                 handler = replace(handler, failure_code=failure_code(TriggerKind(kind), class_name))
                 triggers.set(TriggerKind(kind), class_name, trigger_of(self.cloud, handler, validator))
         limit = validator.rate_limit if isinstance(validator, Validator) else None
@@ -244,7 +247,7 @@ async def ask(event: TriggerEvent, handler: RemoteHandler, *, tells_new_ids: boo
             if event.kind is TriggerKind.BEFORE_LOGIN:
                 request.pop("user", None)
             take_context(event, (await handler(request))[1])
-        case ConnectEvent() | SubscribeEvent() | LiveEventEvent():
+        case ConnectEvent() | ConnectionEvent() | SubscribeEvent() | LiveEventEvent():
             await ask_live(event, handler, request)
     return None
 
@@ -344,7 +347,9 @@ async def ask_file(event: FileEvent, handler: RemoteHandler, request: JsonObject
 
 
 async def ask_live(
-    event: ConnectEvent | SubscribeEvent | LiveEventEvent, handler: RemoteHandler, request: JsonObject
+    event: ConnectEvent | ConnectionEvent | SubscribeEvent | LiveEventEvent,
+    handler: RemoteHandler,
+    request: JsonObject,
 ) -> None:
     auth = event.context.auth
     request["useMasterKey"] = auth.is_master
@@ -354,6 +359,11 @@ async def ask_live(
     match event:
         case ConnectEvent(clients=clients, subscriptions=subscriptions):
             request |= {"event": "connect", "clients": clients, "subscriptions": subscriptions}
+            await handler(request)
+        case ConnectionEvent(event=name, clients=clients, subscriptions=subscriptions):
+            request |= {"event": name, "clients": clients, "subscriptions": subscriptions}
+            if event.error is not None:
+                request["error"] = event.error
             await handler(request)
         case SubscribeEvent():
             json: JsonObject = {"where": event.where}

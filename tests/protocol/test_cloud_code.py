@@ -86,6 +86,7 @@ def test_every_trigger_has_an_example() -> None:
         TriggerKind.BEFORE_CONNECT: "before_connect(",
         TriggerKind.BEFORE_SUBSCRIBE: "before_subscribe(",
         TriggerKind.AFTER_EVENT: "after_live_query_event(",
+        TriggerKind.ON_LIVE_QUERY_EVENT: "on_live_query_event(",
     }
     assert set(decorators) == set(TriggerKind)
     assert [name for name in decorators.values() if f"@cloud.{name}" not in text] == []
@@ -178,6 +179,10 @@ async def test_live_query_hooks_refuse_narrow_and_silence(clinic: httpx.Client) 
         loud = await asyncio.to_thread(order, clinic, mark="live")
         event = json.loads(await asyncio.wait_for(socket.recv(), 5))
         assert (event["op"], event["object"]["objectId"]) == ("create", loud)
+        assert count(clinic, "ConnectionEvent", kind="connect", clients=1) == 1
+    async with asyncio.timeout(10):
+        while not count(clinic, "ConnectionEvent", kind="ws_disconnect", clients=0):
+            await asyncio.sleep(0.02)
 
 
 def test_functions_answer_with_status_and_headers(clinic: httpx.Client) -> None:

@@ -183,6 +183,7 @@ class LiveQueryEndpoint:
         client = LiveQueryClient(self._toolbox, self._hub, socket, base_url, address)
         self._open.add(socket)
         try:
+            await client.tell_opened()
             await self._read(receive, socket, client)
         except asyncio.CancelledError:
             if socket.farewell is None:
@@ -190,10 +191,11 @@ class LiveQueryEndpoint:
             reader.uncancel()
         finally:
             self._open.discard(socket)
-            client.close()
+            was_client = client.close()
             if socket.farewell == TOO_SLOW:
                 self._hub.metrics.dropped += 1
             await socket.end()
+            await client.tell_closed(was_client=was_client)
 
     async def _read(self, receive: Receive, socket: Socket, client: LiveQueryClient) -> None:
         while True:
@@ -240,7 +242,7 @@ async def dispatch(client: LiveQueryClient, message: Message) -> None:
             is_update=message.is_update,
         )
     else:
-        client.unsubscribe(message.request_id)
+        await client.unsubscribe(message.request_id)
 
 
 # --- Sending without a task of its own ----------------------------------------------------------------------

@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Collection
 from dataclasses import replace
 
+import structlog
+
 from parse_clone.core.context import Auth, RequestContext
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import root_of
@@ -43,11 +45,14 @@ from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import (
     CONNECT,
     ConnectEvent,
+    ConnectionEvent,
     SubscribeEvent,
     TriggerKind,
     run_trigger,
 )
 from parse_clone.services.users.authentication import is_allowed_address, is_same
+
+log = structlog.get_logger("livequery")
 
 NOT_CONNECTED = 2
 WRONG_KEY = 4
@@ -93,6 +98,7 @@ class LiveQueryClient:
         self._audience = audience
         self._hub.metrics.connections += 1
         self._send("connected")
+        await self._tell("connect")
 
     async def _run_before_connect(self, audience: Audience, installation_id: str | None) -> None:
         if not self._toolbox.triggers.has(CONNECT, TriggerKind.BEFORE_CONNECT):
@@ -121,7 +127,7 @@ class LiveQueryClient:
     ) -> None:
         """Watch a query, if this client may find what it asks for. The same request id replaces."""
         if is_update:
-            self.unsubscribe(request_id, silently=True)
+            await self.unsubscribe(request_id, silently=True)
         if self._id is None:
             self._refuse_stranger("subscribing")
             return
@@ -129,6 +135,8 @@ class LiveQueryClient:
             await self._subscribe(request_id, class_name, where, keys, watch, session_token)
         except ParseError as error:
             self._deny(error, request_id)
+        else:
+            await self._tell("subscribe", self._watching[request_id][1].audience)
 
     async def _subscribe(
         self,
@@ -204,7 +212,7 @@ class LiveQueryClient:
 
     # --- Unsubscribe, goodbye ---
 
-    def unsubscribe(self, request_id: int | float, *, silently: bool = False) -> None:
+    async def unsubscribe(self, request_id: int | float, *, silently: bool = False) -> None:
         """Stop watching."""
         if self._id is None:
             self._refuse_stranger("unsubscribing")
@@ -218,6 +226,7 @@ class LiveQueryClient:
             self._drop(request_id)
             if not silently:
                 self._send("unsubscribed", request_id)
+            await self._tell("unsubscribe")
 
     def _drop(self, request_id: int | float) -> None:
         watching = self._watching.pop(request_id, None)
@@ -227,13 +236,46 @@ class LiveQueryClient:
             self._hub.subscriptions.remove(query, subscription)
             self._hub.forget(subscription.audience)
 
-    def close(self) -> None:
-        """Forget the client and all it watches."""
+    def close(self) -> bool:
+        """Forget the client and all it watches; answers whether there was one."""
         for request_id in list(self._watching):
             self._drop(request_id)
-        if self._id is not None:
+        was_client = self._id is not None
+        if was_client:
             self._id = None
             self._hub.metrics.connections -= 1
+        return was_client
+
+    # --- What the application hears ---
+
+    async def tell_opened(self) -> None:
+        """Tell the application of the connection."""
+        await self._tell("ws_connect")
+
+    async def tell_closed(self, *, was_client: bool) -> None:
+        """Tell the application that the connection has ended."""
+        if was_client:
+            await self._tell("ws_disconnect")
+        else:
+            await self._tell("ws_disconnect_error", error="Unable to find client undefined")
+
+    async def _tell(self, name: str, audience: Audience | None = None, *, error: str | None = None) -> None:
+        """Run the hook that hears of what has happened: too late to refuse, so its failure is logged."""
+        if not self._toolbox.triggers.has(CONNECT, TriggerKind.ON_LIVE_QUERY_EVENT):
+            return
+        try:
+            event = ConnectionEvent(
+                TriggerKind.ON_LIVE_QUERY_EVENT,
+                CONNECT,
+                await self._context(audience or self._audience, self._installation_id),
+                event=name,
+                clients=self._hub.metrics.connections,
+                subscriptions=self._hub.subscriptions.class_count,
+                error=error,
+            )
+            await run_trigger(self._toolbox, event)
+        except Exception as failure:
+            log.error("a hook on LiveQuery events failed", event_name=name, exc_info=failure)
 
     # --- Frames out ---
 

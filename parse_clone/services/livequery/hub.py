@@ -495,11 +495,12 @@ def encode_body(states: Mapping[str, JsonObject], keys: frozenset[str] | None) -
 def encode_error(
     error: ParseError, request_id: int | float | None, *, reconnect: bool = False, sanitized: bool = True
 ) -> str:
-    """An error frame."""
+    """An error frame; an error without a text has no `error`, as in REST."""
+    text = error.shown(sanitized=sanitized)
     return encode_frame(
         {
             "op": "error",
-            "error": error.shown(sanitized=sanitized),
+            **({} if text is None else {"error": text}),
             "code": error.code,
             "reconnect": reconnect,
             "requestId": request_id,

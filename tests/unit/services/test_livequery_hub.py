@@ -12,7 +12,12 @@ import orjson
 import pytest
 
 from parse_clone.cloud.registration import Cloud
-from parse_clone.cloud.requests import ConnectRequest, LiveQueryEventRequest, SubscribeRequest
+from parse_clone.cloud.requests import (
+    ConnectionEventRequest,
+    ConnectRequest,
+    LiveQueryEventRequest,
+    SubscribeRequest,
+)
 from parse_clone.core.operations import Set
 from parse_clone.core.query import object_id_is
 from parse_clone.core.schema import SetPermissions
@@ -21,7 +26,7 @@ from parse_clone.services.changes import Listeners, ObjectChange
 from parse_clone.services.livequery import hub as hub_module
 from parse_clone.services.livequery.client import LiveQueryClient
 from parse_clone.services.livequery.feed import decode_message, live_classes
-from parse_clone.services.livequery.hub import LiveQueryHub
+from parse_clone.services.livequery.hub import LiveQueryHub, encode_error
 from parse_clone.services.triggers import AuditEvent
 from tests.unit.services.clinic import Clinic, master, open_clinic
 
@@ -145,7 +150,7 @@ async def test_what_was_known_about_an_audience_goes_with_its_last_subscription(
             await client.subscribe(request_id, CLASS, {}, **members)
         await ward.save({"room": 7})
         assert len(ward.hub._eyes) == 1
-        client.unsubscribe(1)
+        await client.unsubscribe(1)
         assert len(ward.hub._eyes) == 1
         client.close()
         assert (ward.hub._eyes, ward.hub.metrics.connections) == ({}, 0)
@@ -358,7 +363,7 @@ async def test_nothing_comes_after_unsubscribed_however_long_a_hook_takes() -> N
         await client.subscribe(2, CLASS, {}, is_update=False, **members)
         await client.subscribe(3, CLASS, {}, is_update=False, **members)
         async with slow_hook(ward):
-            client.unsubscribe(1)
+            await client.unsubscribe(1)
             await client.subscribe(2, CLASS, {"label": "y"}, is_update=True, **members)
         assert [event["requestId"] for event in line.events] == [3]
         assert line.frames[-1] is line.events[-1]
@@ -374,7 +379,7 @@ async def test_nothing_comes_after_unsubscribed_when_many_are_told(monkeypatch: 
         delivery = asyncio.create_task(ward.hub.deliver(ward.changes.pop()))
         await asyncio.sleep(0)
         for client, _ in clients:
-            client.unsubscribe(1)
+            await client.unsubscribe(1)
         await delivery
         assert 0 < ward.hub.metrics.delivered < 9
         assert {line.frames[-1]["op"] for _, line in clients} == {"unsubscribed"}
@@ -507,6 +512,51 @@ async def test_hooks_decide_who_connects_and_what_is_watched() -> None:
         assert (refused.frames[0]["code"], refused.frames[0]["error"]) == (119, "full")
         (event,) = line.events
         assert set(event["object"]) == {"className", "objectId", "createdAt", "updatedAt", "label"}
+
+
+async def test_a_hook_hears_of_connections_and_changes_nothing() -> None:
+    heard: list[tuple[str, str | None, int, int]] = []
+    async with open_ward() as ward:
+        user = await ward.clinic.sign_up()
+        cloud = Cloud(ward.clinic.toolbox)
+
+        @cloud.on_live_query_event()
+        async def note(request: ConnectionEventRequest) -> None:
+            heard.append(
+                (request.event, request.session_token, request.clients, request.subscriptions),
+            )
+            raise ParseError(ErrorCode.OPERATION_FORBIDDEN, "nobody hears this")
+
+        client, line = await ward.client(user["sessionToken"])
+        members: Frame = {"keys": None, "watch": None, "session_token": None, "is_update": False}
+        await client.subscribe(1, CLASS, {}, **members)
+        await client.subscribe(1, CLASS, {"room": 7}, **{**members, "is_update": True})
+        await client.unsubscribe(1)
+        await client.subscribe(2, "_Session", {}, **{**members, "session_token": "r:unknown"})
+        await client.tell_closed(was_client=client.close())
+        await client.tell_closed(was_client=client.close())
+    token = user["sessionToken"]
+    assert heard == [
+        ("connect", token, 1, 0),
+        ("subscribe", token, 1, 1),
+        ("unsubscribe", token, 1, 0),
+        ("subscribe", token, 1, 1),
+        ("unsubscribe", token, 1, 0),
+        ("ws_disconnect", token, 0, 0),
+        ("ws_disconnect_error", token, 0, 0),
+    ]
+    assert [frame["op"] for frame in line.frames] == [
+        "connected",
+        "subscribed",
+        "subscribed",
+        "unsubscribed",
+        "error",
+    ]
+
+
+def test_an_error_without_a_text_has_no_error_member() -> None:
+    frame = orjson.loads(encode_error(ParseError(ErrorCode.SCRIPT_FAILED), 1))
+    assert frame == {"op": "error", "code": 141, "reconnect": False, "requestId": 1}
 
 
 # --- Between processes -----------------------------------------------------------------------------------
