@@ -65,7 +65,6 @@ from parse_clone.services.files import (
 from parse_clone.services.users.authentication import is_same
 from parse_clone.settings import Settings, read_size
 
-
 CHUNK = 64 * 1024
 """Bytes that are inflated at once."""
 
