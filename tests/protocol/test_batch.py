@@ -75,6 +75,8 @@ def test_an_empty_batch_is_an_empty_list(http: httpx.Client) -> None:
         ([{"method": "GET", "path": "/parsed/classes/Lab"}], "cannot route batch path /parsed/classes/Lab"),
         ([{"method": "POST", "path": "/parse/batch"}], "nested batch requests are not allowed"),
         ([{"method": "POST", "path": "/parse//batch/"}], "nested batch requests are not allowed"),
+        ([{"method": "POST", "path": "/parse/BATCH"}], "nested batch requests are not allowed"),
+        ([{"method": "POST", "path": "/parse/%62atch"}], "nested batch requests are not allowed"),
         (
             [{"method": "POST", "path": "/parse/classes/Lab", "body": "x"}],
             "batch request body must be an object",

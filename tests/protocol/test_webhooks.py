@@ -99,6 +99,7 @@ def test_a_function_is_sent_the_request_with_the_key_and_without_secrets(
         ({"error": {"message": "by object"}}, 200, "by object"),
         ({"error": {"code": 7}}, 200, {"code": 7}),
         ({"anything": 1}, 500, "Webhook failed."),
+        ({"success": 1}, 302, "Webhook failed."),
     ],
 )
 def test_failures_are_141(
@@ -126,6 +127,24 @@ def test_before_save_replaces_the_data(client: httpx.Client, hooks: HookServer) 
     assert client.get(f"/classes/Hooked/{untouched['objectId']}").json()["title"] == "mine"
     hooks.at("/before", {"error": "closed"})
     assert client.post("/classes/Hooked", json={}).json() == {"code": 141, "error": "closed"}
+
+
+@pytest.mark.parametrize("key", ["__proto__", "constructor"])
+def test_an_answer_brings_no_denied_keyword(client: httpx.Client, hooks: HookServer, key: str) -> None:
+    name = f"Denied{key.strip('_')}"
+    url = hooks.at(f"/{name}", {"success": {}})
+    declare(client, className=name, triggerName="beforeSave", url=url)
+    for value in ({key: 1}, [{"a": {key: 1}}]):
+        for answer in (
+            {"list": value},
+            {"list": {"__op": "Add", "objects": [value]}},
+            {"list": {"__op": "AddUnique", "objects": [value]}},
+            {"list": {"__op": "SetOnInsert", "amount": value}},
+        ):
+            hooks.at(f"/{name}", {"success": answer})
+            assert client.post(f"/classes/{name}", json={}).json()["code"] == 105, answer
+    hooks.at(f"/{name}", {"success": {"list": {"__op": "Add", "objects": [{"a": 1}]}}})
+    assert client.post(f"/classes/{name}", json={}).json()["list"] == [{"a": 1}]
 
 
 def test_after_find_chooses_the_objects(client: httpx.Client, hooks: HookServer) -> None:

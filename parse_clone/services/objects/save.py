@@ -27,6 +27,7 @@ from parse_clone.core.operations import (
     Set,
     decode_operations,
     echo,
+    encode_operation,
     field_operations,
     initial_values,
     relation_changes,
@@ -218,7 +219,7 @@ async def run_before_save(toolbox: Toolbox, context: RequestContext, save: Save)
         toolbox,
         SaveEvent(TriggerKind.BEFORE_SAVE, save.class_name, context, draft=draft, original=save.original),
     )
-    toolbox.keywords.check(written_values(draft.operations))
+    toolbox.keywords.check({key: encode_operation(wish) for key, wish in draft.operations.items()})
     object_id = draft.object_id if save.is_create and draft.object_id else save.object_id
     save = replace(save, operations=draft.operations, object_id=object_id)
     if draft.only_if_unchanged and save.original is not None:
@@ -230,11 +231,6 @@ async def run_before_save(toolbox: Toolbox, context: RequestContext, save: Save)
 def date_of_row(row: JsonObject) -> JsonObject:
     """When a stored object was last written, as queries name dates."""
     return {"__type": "Date", "iso": row["updatedAt"]}
-
-
-def written_values(operations: Mapping[str, Operation]) -> JsonObject:
-    """The values that a set of operations would store, by key."""
-    return {key: operation.value for key, operation in operations.items() if isinstance(operation, Set)}
 
 
 async def grow_schema(toolbox: Toolbox, context: RequestContext, save: Save) -> Save:

@@ -75,7 +75,7 @@ class Batch:
             raise ParseError(ErrorCode.INVALID_JSON, "batch request path must be a string")
         segments = self._cut(path)
         method, body = entry.get("method"), entry.get("body")
-        if method == "POST" and segments == ["batch"]:
+        if method == "POST" and [segment.lower() for segment in segments] == ["batch"]:
             raise ParseError(ErrorCode.INVALID_JSON, "nested batch requests are not allowed")
         if body and not isinstance(body, dict):
             raise ParseError(ErrorCode.INVALID_JSON, "batch request body must be an object")
