@@ -17,6 +17,7 @@ import pytest
 
 from parse_clone.api.rest import protocol, request
 from parse_clone.settings import RateLimit
+from tests.protocol.live_clients import live_client
 from tests.protocol.secured import Stage, set_the_stage
 from tests.servers import APP_ID, MASTER_KEY, REST_KEY, RunningServer
 
@@ -79,6 +80,16 @@ def disjunction(levels: int) -> str:
 
 def subquery(levels: int) -> str:
     return nested('{"p":{"$inQuery":{"className":"Open","where":', levels, "}}}", "{}")
+
+
+@pytest.mark.parametrize("build", [deep, disjunction, subquery, lambda n: '{"a":%s}' % nested("[", n, "]")])
+def test_deep_live_queries_are_refused(stage: Stage, build: Callable[[int], str]) -> None:
+    with live_client(stage.server) as client:
+        where = json.loads(build(300))
+        query = {"className": "Open", "where": where}
+        answer = client.ask({"op": "subscribe", "requestId": 1, "query": query})
+        assert (answer["op"], answer["code"]) == ("error", 107)
+        client.subscribe(1, "Open", {"nested.a": [[1]]})
 
 
 FIND, AGGREGATE = '{"_method":"GET","where":%s}', '{"_method":"GET","pipeline":%s}'

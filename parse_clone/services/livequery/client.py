@@ -30,7 +30,7 @@ from parse_clone.core.query import (
 from parse_clone.core.query_json import asked_paths, decode_where
 from parse_clone.core.schema import ClassSchema
 from parse_clone.core.system_classes import new_schema
-from parse_clone.core.values import pointer
+from parse_clone.core.values import check_depth, pointer
 from parse_clone.errors import ErrorCode, ParseError, permission_denied
 from parse_clone.services.livequery.hub import LiveQueryHub, context_of, encode_error, encode_frame
 from parse_clone.services.livequery.subscriptions import (
@@ -147,6 +147,7 @@ class LiveQueryClient:
         watch: tuple[str, ...] | None,
         session_token: str | None,
     ) -> None:
+        check_depth(where)
         audience = replace(self._audience, session_token=session_token or self._audience.session_token)
         envelope = self._envelope(request_id)
         size = size_of(class_name, where, keys, watch, audience, envelope)
