@@ -168,18 +168,17 @@ class Inflater:
     def inflate(self, piece: bytes, most: int) -> bytes:
         """The next plain bytes, `most` at most: with as many there may be more of this piece, for `rest`."""
         try:
-            return self._inflater.decompress(piece, most)
+            plain = self._inflater.decompress(piece, most)
         except zlib.error:
             raise HttpError(400, "The body is not compressed as its Content-Encoding says.") from None
+        if self._inflater.unused_data:
+            raise HttpError(400, "The compressed body goes on behind its end.")
+        return plain
 
     @property
     def rest(self) -> bytes:
         """What has been given and not been read yet."""
         return self._inflater.unconsumed_tail
-
-    @property
-    def is_finished(self) -> bool:
-        return self._inflater.eof
 
     def finish(self) -> None:
         """The body has ended: so must what is compressed in it."""

@@ -52,7 +52,7 @@ async def test_what_is_compressed_is_inflated_piece_by_piece(
 ) -> None:
     content = bytes(range(256)) * 1000 + b"\0" * 300_000
     small = [compress(content)[at : at + 7000] for at in range(0, len(compress(content)), 7000)]
-    sent = [*(piece(part) for part in small), piece(b"behind its end", more=False)]
+    sent = [*(piece(part) for part in small), piece(b"", more=False)]
     plain = await read(*sent, limit=len(content), encoding=encoding)
     assert b"".join(plain) == content
     assert max(map(len, plain)) <= files.CHUNK
@@ -65,11 +65,13 @@ async def test_bytes_are_counted_as_they_come_out() -> None:
         await read(piece(bomb, more=False), limit=1_000_000, encoding="gzip")
 
 
-@pytest.mark.parametrize("content", [b"plain", gzip.compress(b"cut")[:-9], b""])
+@pytest.mark.parametrize("content", [b"plain", gzip.compress(b"cut")[:-9], b"", gzip.compress(b"twice") * 2])
 async def test_what_is_not_compressed_as_it_says_is_refused(content: bytes) -> None:
-    with pytest.raises(HttpError) as refusal:
-        await read(piece(content, more=False), limit=100, encoding="gzip")
-    assert refusal.value.status == 400
+    for pieces in ([content], [content[: len(content) // 2], content[len(content) // 2 :]]):
+        sent = [piece(part) for part in pieces]
+        with pytest.raises(HttpError) as refusal:
+            await read(*sent, piece(b"", more=False), limit=100, encoding="gzip")
+        assert refusal.value.status == 400
 
 
 async def test_an_encoding_that_nobody_knows_is_refused() -> None:

@@ -290,7 +290,7 @@ async def inflated(
     size = 0
     async with aclosing(sent) as compressed:
         async for piece in compressed:
-            waiting, is_full = piece, not inflater.is_finished
+            waiting, is_full = piece, True
             while is_full:
                 plain = inflater.inflate(waiting, CHUNK)
                 waiting, is_full = inflater.rest, len(plain) == CHUNK
