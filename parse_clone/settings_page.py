@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -20,7 +21,7 @@ def settings_page() -> str:
             is_list = get_origin(hints_of(Settings)[option.name]) is tuple
             prefix = "" if is_list else inner_prefix(variable)
             heading = f"## `{name}`" + (" (a list of these)" if is_list else "")
-            parts += [heading, (group.__doc__ or "").strip(), _options_table(group, prefix, f"{name}.")]
+            parts += [heading, inspect.getdoc(group) or "", _options_table(group, prefix, f"{name}.")]
     parts += [IGNORED_HEAD, ", ".join(f"`{name}`" for name in sorted(IGNORED)) + "."]
     return "\n\n".join(parts) + "\n"
 
