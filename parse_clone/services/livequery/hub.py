@@ -393,7 +393,7 @@ class Sight:
     @property
     def form(self) -> Hashable:
         """What the states shown depend on, besides the change."""
-        return self.event, self.eyes.sight, self.saw, self.sees
+        return self.eyes.sight, self.saw, self.sees
 
     def concerns(self, subscription: Subscription) -> bool:
         """Did one of the watched fields change? Entering, leaving and deletions always count. Nobody learns

@@ -132,6 +132,75 @@ async def test_equal_queries_are_matched_once_and_encoded_once(monkeypatch: pyte
     assert len(encoded) == 1
 
 
+async def test_only_those_who_see_the_same_share_a_frame() -> None:
+    """Of one query and one change: who saw the object before, who sees it after, which fields, which keys."""
+    async with open_ward() as ward:
+        users = [await ward.clinic.sign_up(name) for name in ("ada", "bob")]
+        ada, bob = ({user["objectId"]: {"read": True}} for user in users)
+        await ward.save({"room": 1, "secret": "x"})
+        await set_permissions(
+            ward, {"find": {"*": True}, "protectedFields": {"*": ["secret"], "authenticated": []}}
+        )
+        tokens = [user["sessionToken"] for user in users]
+        lines = [await ward.watcher({"room": 7}, token=token) for token in (*tokens, None)]
+        lines.append(await ward.watcher({"room": 7}, token=tokens[0], keys=("room",)))
+
+        def told() -> list[Any]:
+            """What each heard: the event, the room now and before, and whether the secret was there."""
+            heard: list[Any] = []
+            for line in lines:
+                frame = line.events[-1] if line.events else None
+                line.frames.clear()
+                heard.append(
+                    frame
+                    and (
+                        frame["op"],
+                        frame["object"]["room"],
+                        frame.get("original", {}).get("room"),
+                        "secret" in frame["object"],
+                    )
+                )
+            return heard
+
+        thing = await ward.save({"room": 1, "secret": "x", "ACL": ada})
+        await ward.save({"room": 7, "ACL": ada | bob}, thing)
+        assert told() == [
+            ("enter", 7, 1, True),
+            ("enter", 7, None, True),
+            None,
+            ("enter", 7, 1, False),
+        ]
+        await ward.save({"ACL": ada | bob | {"*": {"read": True}}}, thing)
+        assert told() == [
+            ("update", 7, 7, True),
+            ("update", 7, 7, True),
+            ("enter", 7, None, False),
+            ("update", 7, 7, False),
+        ]
+        await ward.save({"room": 2, "ACL": ada}, thing)
+        assert told() == [
+            ("leave", 2, 7, True),
+            ("leave", 7, 7, True),
+            ("leave", 7, 7, False),
+            ("leave", 2, 7, False),
+        ]
+
+
+async def test_nobody_is_told_who_leaves_while_a_frame_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_ward() as ward:
+        client, line = await ward.client()
+        await client.subscribe(1, CLASS, {}, keys=None, watch=None, session_token=None, is_update=False)
+        visible_states = hub_module.Sight.visible_states
+
+        async def leaving(sight: hub_module.Sight) -> Any:
+            await client.unsubscribe(1)
+            return await visible_states(sight)
+
+        monkeypatch.setattr(hub_module.Sight, "visible_states", leaving)
+        await ward.save({"room": 7})
+    assert line.frames[-1]["op"] == "unsubscribed"
+
+
 async def test_more_than_a_portion_of_subscribers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "PORTION", 3)
     async with open_ward() as ward:
