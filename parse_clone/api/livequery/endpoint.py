@@ -150,21 +150,24 @@ class LiveQueryEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        peer = str((scope.get("client") or ("127.0.0.1", 0))[0])
-        headers = decode_headers(scope["headers"])
-        address = client_address(peer, headers, self._proxies)
+        address, base_url = self._place_of(scope)
         if self._per_address[address] >= self._options.max_connections_per_address:
             await send({"type": "websocket.close", "code": TOO_MANY[0], "reason": TOO_MANY[1]})
             return
         self._per_address[address] += 1
         try:
-            base_url = self._base_url(scope, peer, headers)
             sends_many = SEND_MANY in scope.get("extensions", ())
             await self._serve(receive, send, address, base_url, sends_many=sends_many)
         finally:
             self._per_address[address] -= 1
             if not self._per_address[address]:
                 del self._per_address[address]
+
+    def _place_of(self, scope: Scope) -> tuple[str, str]:
+        """Where a client is, and at what URL he sees this server. The headers are not kept."""
+        peer = str((scope.get("client") or ("127.0.0.1", 0))[0])
+        headers = decode_headers(scope["headers"])
+        return client_address(peer, headers, self._proxies), self._base_url(scope, peer, headers)
 
     def _base_url(self, scope: Scope, peer: str, headers: Mapping[str, str]) -> str:
         settings = self._toolbox.settings

@@ -50,6 +50,8 @@ class LiveQueryProtocol(WebSocketsSansIOProtocol):
             texts = (text,)
         else:
             await super().send(message)
+            if kind == "websocket.accept":
+                del self.request, self.response  # 2 KB of each connection, for nobody
             return
         if self._flows:
             self.transport.write(text_frames(texts))
