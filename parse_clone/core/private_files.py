@@ -86,15 +86,28 @@ def rewritten(operations: Mapping[str, Operation], clean: Callable[[Json], Json]
     changes: dict[str, Operation] = {}
     for path, operation in operations.items():
         match operation:
-            case Set(list() | dict() as value) | SetOnInsert(list() | dict() as value):
+            case Set(list() | dict() as value) | SetOnInsert(list() | dict() as value) if has_file(value):
                 if (cleaned := clean(value)) != value:
                     changes[path] = replace(operation, value=cleaned)
-            case Add(objects) | AddUnique(objects) | Remove(objects):
+            case Add(objects) | AddUnique(objects) | Remove(objects) if has_file(list(objects)):
                 if (cleaned_objects := tuple([clean(value) for value in objects])) != objects:
                     changes[path] = replace(operation, objects=cleaned_objects)
             case _:
                 pass
     return changes
+
+
+def has_file(value: Json) -> bool:
+    """Is there a file anywhere in a value? Most have none, and every save asks."""
+    open_values: list[Json] = [value]
+    for found in open_values:
+        if isinstance(found, dict):
+            if found.get("__type") == "File":
+                return True
+            open_values += found.values()
+        elif isinstance(found, list):
+            open_values += found
+    return False
 
 
 def without_url(value: Json) -> Json:

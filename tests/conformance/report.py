@@ -109,7 +109,7 @@ Where parse-server answers with an internal error, loses data or leaks, this ser
 | Webhooks | get the log and the keys | get neither |
 | a webhook in the place of cloud code | replaces it | 143 |
 | a webhook that answers anything but 2xx | an answer without an error passes | 141 |
-| queries, orders and `watch` by the login data of other users | by any part, any operator | by a whole identity only, else 119 |
+| queries and `watch` by the login data of others | by any part | by a whole identity only, else 119 |
 | a class with more than 1,000 fields, by clients | no end | 116 |
 """
 
