@@ -64,10 +64,9 @@ def _check_stage(stage: Json) -> JsonObject:
         return {}
     if not name.startswith("$"):
         raise refuse(f"Invalid aggregate stage '{name}'.")
-    for writing in sorted(
-        _WRITING_STAGES & names_within(stage)
-    ):  # not every engine refuses one inside others
-        raise refuse(f"Aggregate stage {writing} is not allowed.")
+    writing = _WRITING_STAGES & names_within(stage)  # not every engine refuses one inside others
+    if writing:
+        raise refuse(f"Aggregate stage {min(writing)} is not allowed.")
     if name == "$group":
         members = argument if isinstance(argument, dict) else {}
         if "objectId" in members:

@@ -55,9 +55,13 @@ def link_entry(content: JsonObject, field: str, head: Head) -> tuple[JsonObject,
     members: JsonObject = {**(known if isinstance(known, dict) else {}), **chain}
     members.pop("hash", None)
     entry: JsonObject = {**content, "objectId": entry_id(sequence), field: members}
-    digest = hashlib.sha256(canonical_json(entry)).hexdigest()
-    members["hash"] = digest
+    digest = members["hash"] = digest_of(entry)
     return entry, Head(sequence, digest)
+
+
+def digest_of(entry: JsonObject) -> str:
+    """The hash of an entry that has none yet."""
+    return hashlib.sha256(canonical_json(entry)).hexdigest()
 
 
 def hash_entry(entry: JsonObject, field: str) -> str:
@@ -68,7 +72,7 @@ def hash_entry(entry: JsonObject, field: str) -> str:
         if isinstance(members, dict)
         else members
     )
-    return hashlib.sha256(canonical_json({**entry, field: rest})).hexdigest()
+    return digest_of({**entry, field: rest})
 
 
 def head_of(entry: JsonObject, field: str) -> Head:

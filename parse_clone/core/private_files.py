@@ -76,9 +76,10 @@ def without_urls(schema: ClassSchema, operations: Mapping[str, Operation]) -> Ma
     return {**operations, **changes} if changes else operations
 
 
-def without_signatures(operations: Mapping[str, Operation]) -> dict[str, Operation]:
-    """The same write, storing no signed URLs: wherever a client puts what it read, others may see it."""
-    return {**operations, **rewritten(operations, without_signature)}
+def without_signatures(operations: dict[str, Operation]) -> dict[str, Operation]:
+    """The same write, storing no signed URLs: wherever somebody puts what he read, others may see it."""
+    changes = rewritten(operations, without_signature)
+    return {**operations, **changes} if changes else operations
 
 
 def rewritten(operations: Mapping[str, Operation], clean: Callable[[Json], Json]) -> dict[str, Operation]:

@@ -66,6 +66,10 @@ def register(cloud: Cloud) -> None:
         name = request.object.get("name")
         if isinstance(name, str):
             request.object["scan"] = File(name)
+        chart = request.object.get("chart")
+        if isinstance(chart, str):
+            seen = await request.client.get("Chart", chart)
+            request.object["copies"] = [seen["scan"]]
 
 
 @dataclass(frozen=True)
@@ -332,6 +336,13 @@ def test_signatures_are_stored_nowhere(ward: Ward, chart_id: str) -> None:
     assert seen["scan"]["name"] in json.dumps(raw)
     assert "access=" not in json.dumps(raw)
     assert len(principals(ward.mia.get(path)["plain"])) == 3
+
+
+def test_hooks_store_no_signatures_either(ward: Ward, chart_id: str) -> None:
+    created = ward.mia.post("/classes/Hooked", {"chart": chart_id, "ACL": ward.own(ward.mia_id)})
+    raw = ward.master.get(f"/classes/Hooked/{created['objectId']}")
+    assert raw["copies"][0]["name"] == ward.mia.get(f"/classes/Chart/{chart_id}")["scan"]["name"]
+    assert "access=" not in json.dumps(raw["copies"])
 
 
 def test_a_failed_save_can_be_repeated(ward: Ward) -> None:

@@ -18,7 +18,7 @@ from parse_clone.core.draft import Draft
 from parse_clone.core.javascript import is_truthy
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.matcher import matches
-from parse_clone.core.names import JoinTable, is_class_name
+from parse_clone.core.names import JoinTable, is_class_name, root_of
 from parse_clone.core.operations import (
     ChangeRelation,
     Delete,
@@ -110,7 +110,12 @@ def decode_body(toolbox: Toolbox, request: SaveRequest) -> tuple[str | None, dic
     check_file_domains(request.body, toolbox.settings.file_upload.allowed_file_url_domains)
     body, object_id = take_object_id(toolbox, request)
     operations = decode_operations(body, creating=request.object_id is None)
-    return object_id, without_signatures(operations) if toolbox.settings.private_files else operations
+    return object_id, to_store(toolbox, operations)
+
+
+def to_store(toolbox: Toolbox, operations: dict[str, Operation]) -> dict[str, Operation]:
+    """What clients and hooks wish, less what was made for one reader."""
+    return without_signatures(operations) if toolbox.settings.private_files else operations
 
 
 def take_object_id(toolbox: Toolbox, request: SaveRequest) -> tuple[JsonObject, str | None]:
@@ -221,7 +226,7 @@ async def run_before_save(toolbox: Toolbox, context: RequestContext, save: Save)
     )
     toolbox.keywords.check({key: encode_operation(wish) for key, wish in draft.operations.items()})
     object_id = draft.object_id if save.is_create and draft.object_id else save.object_id
-    save = replace(save, operations=draft.operations, object_id=object_id)
+    save = replace(save, operations=to_store(toolbox, draft.operations), object_id=object_id)
     if draft.only_if_unchanged and save.original is not None:
         is_unchanged = In("updatedAt", (date_of_row(save.original),))
         return replace(save, where=all_of(save.where, is_unchanged), only_if_unchanged=True)
@@ -259,7 +264,7 @@ def names_new_fields(schema: ClassSchema, operations: Mapping[str, Operation]) -
     """Would this write add fields, if its values were good? The right to do so is asked before the values
     are looked at, so that a refused caller learns nothing of the fields' types."""
     return any(
-        path.split(".", 1)[0] not in schema.fields and not isinstance(operation, Delete)
+        root_of(path) not in schema.fields and not isinstance(operation, Delete)
         for path, operation in operations.items()
     )
 
