@@ -87,7 +87,7 @@ class Cloud:
         the action."""
 
         def register(handler: Handler) -> Handler:
-            auditor = Hook(handler, None, float("inf")).call
+            auditor = Hook(handler).run
             self.toolbox.triggers.auditors.update(dict.fromkeys(class_names, auditor))
             return handler
 
@@ -202,8 +202,7 @@ class Cloud:
         def register(handler: Handler) -> Handler:
             known = name or handler.__name__
             check_callable_name(known)
-            hook = Hook(handler, None, float("inf"))
-            self.toolbox.triggers.jobs[known] = job_handler(self.toolbox, hook)
+            self.toolbox.triggers.jobs[known] = job_handler(self.toolbox, Hook(handler))
             if every is not None or cron is not None:
                 self.schedules.append(Schedule(known, every, cron))
             return handler

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import inf
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -62,8 +63,8 @@ class Hook:
     """An author's function with its validator and time limit (seconds)."""
 
     function: Author
-    validator: Check
-    time_limit: float
+    validator: Check = None
+    time_limit: float = inf
     silent_failure: str = "Script failed. Unknown error."
     """What the client reads of an exception without a text."""
     failure_code: int = ErrorCode.SCRIPT_FAILED
@@ -79,12 +80,10 @@ class Hook:
 
     async def call(self, *arguments: Any) -> Any:
         """Run the function. Whatever goes wrong becomes a ParseError; 141 unless the author chose a code."""
-        return await self._in_time(self._run(*arguments), self.failure_code)
+        return await self._in_time(self.run(*arguments), self.failure_code)
 
     async def _in_time(self, work: Coroutine[Any, Any, T], code: int) -> T:
         """Fail with a code what takes longer than the time limit."""
-        if self.time_limit == float("inf"):
-            return await work
         try:
             async with asyncio.timeout(self.time_limit):
                 return await work
@@ -103,7 +102,8 @@ class Hook:
             raise as_validation_error(failure) from failure
         return True
 
-    async def _run(self, *arguments: Any) -> Any:
+    async def run(self, *arguments: Any) -> Any:
+        """Run the function, however long it takes."""
         try:
             return await run_author(self.function, *arguments)
         except ParseError:
@@ -495,7 +495,7 @@ def job_handler(toolbox: Toolbox, hook: Hook) -> JobHandler:
             job_id=call.job_id,
             report=call.report,
         )
-        answer = await hook.call(request)
+        answer = await hook.run(request)
         return answer if isinstance(answer, str) else None
 
     return handle

@@ -222,14 +222,14 @@ async def test_a_closed_storage_answers_an_error(path: Path) -> None:
 
 
 async def test_a_long_log_moves_into_the_file(storage: SqliteStorage, path: Path) -> None:
-    filler = "x" * 50_000
-    for n in range(150):
+    filler = "x" * 200_000
+    for n in range(100):
         await storage.insert(ROWS, [row(f"r{n}", filler=filler)])
     for _ in range(1000):
-        if path.stat().st_size > 4_000_000:
+        if path.stat().st_size > 15_000_000:
             break
         await asyncio.sleep(0.01)
-    assert path.stat().st_size > 4_000_000
+    assert path.stat().st_size > 15_000_000
 
 
 # --- Several processes -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from parse_clone.services.toolbox import Toolbox
 from tests.clinic.people import PASSWORD, Clinic
 from tests.clinic.records import create, new_body
 from tests.clinic.watching import heard, watching
-from tests.protocol.callers import Caller
+from tests.protocol.callers import Caller, pointer
 
 
 def entries(clinic: Clinic, **where: Any) -> list[dict[str, Any]]:
@@ -125,6 +126,18 @@ def test_what_the_master_key_does_is_recorded(clinic: Clinic) -> None:
     clinic.master.get("/aggregate/LabResult", pipeline=[{"$match": {"testName": "LDL"}}])
     assert actions(clinic, result)[-1] == ("view", "server")
     assert entries(clinic, entityType="LabResult", action="aggregate")
+
+
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        ({"entityId": "r1"}, "entity"),
+        ({"actor": pointer("_User", "u1")}, "actor_created"),
+    ],
+)
+def test_what_auditors_ask_is_found_by_an_index(clinic: Clinic, where: dict[str, Any], index: str) -> None:
+    plan = clinic.master.get("/classes/AuditLog", where=where, order="objectId", explain="queryPlanner")
+    assert re.search(rf'INDEX index:\^audit\^log:{index}|"indexName": "{index}"', json.dumps(plan)), plan
 
 
 def test_nobody_changes_the_log(clinic: Clinic) -> None:

@@ -27,7 +27,7 @@ QUERIED = {
     "CardiacRehabLog": ["patient", "date"],
     "Message": ["conversationId", "from", "to", "sentAt"],
     "Appointment": ["patient", "provider", "startAt"],
-    "AuditLog": ["actor", "entityType", "entityId"],
+    "AuditLog": ["actor", "entityId"],
     "ChemoCycle": ["patient"],
     "SideEffect": ["chemoCycle"],
     "LabTrend": ["patient", "date"],

@@ -15,7 +15,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -44,7 +44,7 @@ _STEPS_BETWEEN_LOOKS = 500  # of SQLite's machine
 _FEWEST_SPARED, _MOST_SPARED = 8, 512  # queries that go to a thread at once, after one was too slow
 _MOST_SLOW_SHAPES = 1000
 _RETRY_INTERVAL = 0.002
-_CHECKPOINT_PAGES = 1000
+_CHECKPOINT_PAGES = 4000  # 16 MB: what is written again meanwhile is moved once
 _OVERFULL_PAGES = 20_000  # 80 MB: the log must start anew, though writers wait for it
 
 
@@ -107,7 +107,7 @@ class Connection:
             "journal_mode = WAL",
             f"synchronous = {'FULL' if durable else 'OFF'}",
             "temp_store = MEMORY",
-            "cache_size = -32768",
+            "cache_size = -8192",  # KB; the system caches the file, too, and commits walk over what is cached
             f"query_only = {int(read_only)}",
         ):
             self.driver.execute(f"PRAGMA {pragma}")
@@ -148,6 +148,12 @@ class Connection:
         if self.time_limit < inf and _is_long(parameters):
             raise TooSlow
         self.driver.execute(statement, tuple(parameters))
+
+    def change_each(self, statement: str, rows: Sequence[tuple[Binding, ...]]) -> None:
+        """Run a statement that writes for each of some rows. Raises `TooSlow` as `change` does."""
+        if self.time_limit < inf and any(map(_is_long, rows)):
+            raise TooSlow
+        self.driver.executemany(statement, rows)
 
     def atomically(self, work: Work[T]) -> T:
         """Do a part of the open transaction as a whole or not at all."""
@@ -216,6 +222,7 @@ class Database:
         self._turn = asyncio.Lock()  # held by the open transaction
         self._slow_shapes: dict[str, _Slowness] = {}
         self._apart: Connection | None = None
+        self._mover: Connection | None = None  # of the log, by one thread at a time
         self._log_pages = 0
         self._checkpoint: asyncio.Future[None] | None = None
         try:
@@ -439,13 +446,10 @@ class Database:
             self._checkpoint.add_done_callback(self._forget_checkpoint)
 
     def _move_log(self, mode: int) -> None:
-        connection = self._connect(busy_timeout=0.1)
-        try:
-            connection.driver.wal_checkpoint(mode=mode)
-        except apsw.BusyError:
-            pass  # the next commit asks again
-        finally:
-            self._close(connection)
+        if self._mover is None:
+            self._mover = self._connect(busy_timeout=0.1)
+        with suppress(apsw.BusyError):  # the next commit asks again
+            self._mover.driver.wal_checkpoint(mode=mode)
 
     def _forget_checkpoint(self, checkpoint: asyncio.Future[None]) -> None:
         self._checkpoint = None

@@ -293,16 +293,14 @@ class SqliteStorage:
 # --- Parts of writes -------------------------------------------------------------------------------------
 
 
-def _insert(layout: ClassLayout, rows: Sequence[Sequence[Binding]], connection: Connection) -> None:
+def _insert(layout: ClassLayout, rows: Sequence[tuple[Binding, ...]], connection: Connection) -> None:
     statement = f"INSERT INTO {layout.table} (object_id, readers, writers, doc) VALUES (?, ?, ?, ?)"
     with unique_values(connection, layout):
         try:
-            for row in rows:
-                connection.change(statement, row)
+            connection.change_each(statement, rows)
         except apsw.SQLError:  # the class has no table yet: that shows before the first row
             schema_tables.make_table(connection, layout.schema.name)
-            for row in rows:
-                connection.change(statement, row)
+            connection.change_each(statement, rows)
 
 
 def _change(
