@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import socket
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import httpx
@@ -345,3 +348,57 @@ def test_locations_follow_the_request_where_no_public_url_is_set(
     headers = {**KEYS, "Host": "clinic.example", "X-Forwarded-Proto": "https"}
     location = httpx.post(f"{plain.url}/classes/Note", headers=headers).headers["location"]
     assert location.startswith("https://clinic.example/parse/classes/Note/")
+
+
+# --- Connections -------------------------------------------------------------------------------------------
+
+HEALTH = b"%s /parse/health HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
+
+
+@pytest.fixture
+def raw(server: RunningServer) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.settings.port), 30) as connected:
+        yield connected
+
+
+def received(raw: socket.socket, end: bytes) -> bytes:
+    """All that comes until the end."""
+    found = b""
+    while not found.endswith(end):
+        piece = raw.recv(100_000)
+        assert piece, found
+        found += piece
+    return found
+
+
+def test_answers_on_a_connection_come_whole_and_in_order(raw: socket.socket) -> None:
+    raw.sendall(HEALTH % (b"HEAD", b"") + HEALTH % (b"GET", b"") + HEALTH % (b"OPTIONS", b""))
+    raw.sendall(HEALTH % (b"HEAD", b"Connection: close\r\n"))
+    answers = received(raw, b"connection: close\r\n\r\n").split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert [answer.partition(b"\r\n\r\n")[2] for answer in answers] == [b"", b'{"status":"ok"}', b"OK", b""]
+    assert raw.recv(100) == b""
+
+
+def test_a_client_may_ask_whether_to_send_a_body(raw: socket.socket) -> None:
+    keys = "".join(f"{name}: {value}\r\n" for name, value in KEYS.items())
+    raw.sendall(b"POST /parse/classes/Note HTTP/1.1\r\nHost: localhost\r\n" + keys.encode())
+    raw.sendall(b"Expect: 100-continue\r\nContent-Length: 13\r\n\r\n")
+    assert received(raw, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    raw.sendall(b'{"rank":  10}')
+    assert received(raw, b"}").startswith(b"HTTP/1.1 201 Created\r\n")
+
+
+def test_a_connection_goes_on_after_an_answer_without_a_body(
+    server: RunningServer, note: dict[str, Any]
+) -> None:
+    path = f"/parse/classes/Note/{note['objectId']}"
+    with closing(HTTPConnection("127.0.0.1", server.settings.port, timeout=30)) as connection:
+        connection.request("GET", path, headers=KEYS)
+        first = connection.getresponse()
+        content = first.read()
+        for _ in range(2):
+            connection.request("GET", path, headers={**KEYS, "If-None-Match": first.headers["ETag"]})
+            again = connection.getresponse()
+            assert (again.status, again.read()) == (304, b"")
+        connection.request("GET", path, headers=KEYS)
+        assert connection.getresponse().read() == content
