@@ -33,7 +33,8 @@ def normalize_acl(value: Json) -> JsonObject | None:
         if isinstance(entry, dict):
             rights: JsonObject = {}
             for right in ("read", "write"):
-                if is_truthy(entry.get(right)):
+                granted = entry.get(right)
+                if granted is True or is_truthy(granted):
                     rights[right] = True
             if rights:
                 acl[principal] = rights

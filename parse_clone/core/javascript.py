@@ -46,4 +46,4 @@ def json_of(value: Json) -> str:
 
 def is_truthy(value: Json) -> bool:
     """Tell as JavaScript does: empty arrays and objects are true."""
-    return isinstance(value, list | dict) or bool(value)
+    return isinstance(value, (list, dict)) or bool(value)

@@ -10,6 +10,7 @@ from parse_clone.core.comparison import equality_key
 from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import MAX_PATH_SEGMENTS, is_array_index, root_of
 from parse_clone.core.values import (
+    PLAIN_TYPES,
     is_number,
     is_pointer,
     is_typed,
@@ -95,10 +96,11 @@ def decode_operations(body: JsonObject, *, creating: bool) -> dict[str, Operatio
     """
     operations: dict[str, Operation] = {}
     for key, value in body.items():
-        operation = _decode(key, value, creating)
+        is_plain = type(value) in PLAIN_TYPES and key != "ACL"  # as most are
+        operation = Set(value) if is_plain else _decode(key, value, creating)
         if operation is not None:
             operations[key] = operation
-    if any("." in key for key in operations):
+    if "." in "".join(operations):
         _check_paths_apart(operations)
     return operations
 
@@ -274,7 +276,7 @@ _Change: TypeAlias = Set | Delete | Increment | Add | AddUnique | Remove
 
 def initial_values(operations: Mapping[str, Operation]) -> JsonObject:
     """What a create stores: operations become values, dotted keys nest."""
-    if all(isinstance(operation, Set) for operation in operations.values()):  # the usual case
+    if {*map(type, operations.values())} <= {Set}:  # the usual case
         return apply_operations({}, operations)
     fresh: dict[str, Operation] = {}
     for key, operation in operations.items():
@@ -498,10 +500,10 @@ def _unmergeable(path: str) -> ParseError:
 
 def is_echoed(operation: Operation) -> bool:
     """Does the answer of a save carry the result of this operation?"""
-    return isinstance(operation, _ECHOED)
+    return type(operation) in _ECHOED
 
 
-_ECHOED = (Increment, Add, AddUnique, Remove, SetOnInsert)
+_ECHOED = frozenset({Increment, Add, AddUnique, Remove, SetOnInsert})
 
 
 def echo(after: JsonObject, operations: Mapping[str, Operation]) -> JsonObject:
@@ -511,7 +513,7 @@ def echo(after: JsonObject, operations: Mapping[str, Operation]) -> JsonObject:
     """
     answer: JsonObject = {}
     for path, operation in operations.items():
-        if is_echoed(operation):
+        if type(operation) in _ECHOED:
             _copy_path(after, answer, path)
     return answer
 

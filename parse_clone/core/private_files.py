@@ -12,6 +12,7 @@ from parse_clone.core.json_types import Json, JsonObject
 from parse_clone.core.names import root_of
 from parse_clone.core.operations import Add, AddUnique, Operation, Remove, Set, SetOnInsert
 from parse_clone.core.schema import ClassSchema
+from parse_clone.core.values import PLAIN_TYPES
 from parse_clone.immutable import immutable
 
 
@@ -86,8 +87,10 @@ def rewritten(operations: Mapping[str, Operation], clean: Callable[[Json], Json]
     """The operations that `clean` makes others of their values."""
     changes: dict[str, Operation] = {}
     for path, operation in operations.items():
+        if isinstance(operation, Set) and not isinstance(operation.value, (dict, list)):
+            continue  # most are of this kind, and every save asks
         match operation:
-            case Set(list() | dict() as value) | SetOnInsert(list() | dict() as value) if has_file(value):
+            case Set(value) | SetOnInsert(value) if has_file(value):
                 if (cleaned := clean(value)) != value:
                     changes[path] = replace(operation, value=cleaned)
             case Add(objects) | AddUnique(objects) | Remove(objects) if has_file(list(objects)):
@@ -102,6 +105,8 @@ def has_file(value: Json) -> bool:
     """Is there a file anywhere in a value? Most have none, and every save asks."""
     open_values: list[Json] = [value]
     for found in open_values:
+        if type(found) in PLAIN_TYPES:
+            continue
         if isinstance(found, dict):
             if found.get("__type") == "File":
                 return True

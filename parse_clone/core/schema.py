@@ -22,7 +22,7 @@ from parse_clone.core.operations import (
     Set,
     SetOnInsert,
 )
-from parse_clone.core.values import is_typed, normal_value
+from parse_clone.core.values import normal_value
 from parse_clone.errors import ErrorCode, ParseError
 
 TypeName: TypeAlias = Literal[
@@ -150,6 +150,7 @@ class Index:
 _STRING, _NUMBER, _BOOLEAN = FieldType("String"), FieldType("Number"), FieldType("Boolean")
 _ARRAY, _OBJECT = FieldType("Array"), FieldType("Object")
 _TYPES_OF_PYTHON = {str: _STRING, int: _NUMBER, float: _NUMBER, bool: _BOOLEAN, list: _ARRAY}
+_NAMES_OF_PYTHON = {python: field_type.name for python, field_type in _TYPES_OF_PYTHON.items()}
 _TYPES_BY_NAME = {name: FieldType(name) for name in ("Date", "GeoPoint", "Polygon", "File", "Bytes")}
 
 _TYPE_NAMES = frozenset({"Pointer", *_TYPES_BY_NAME})
@@ -179,7 +180,7 @@ def infer_type(value: Json) -> FieldType | None:
 def has_type(value: Json, field_type: FieldType) -> bool:
     """Is this plainly a value of the type? For most values this is quicker than to infer their type."""
     if not isinstance(value, dict):
-        return _TYPES_OF_PYTHON.get(type(value)) == field_type
+        return _NAMES_OF_PYTHON.get(type(value)) == field_type.name
     name = value.get("__type")
     if name is None:
         return field_type.name == "Object"
@@ -274,7 +275,9 @@ def _check_one_geo_point(operations: Mapping[str, Operation]) -> None:
     points = [
         path
         for path, operation in operations.items()
-        if isinstance(operation, Set) and is_typed(operation.value, "GeoPoint")
+        if isinstance(operation, Set)
+        and isinstance(operation.value, dict)
+        and operation.value.get("__type") == "GeoPoint"
     ]
     if len(points) > 1:
         raise ParseError(ErrorCode.INCORRECT_TYPE, "there can only be one geopoint field in a class")

@@ -224,7 +224,7 @@ def _normal_nested(value: Json, depth: int) -> Json:
     if depth >= MAX_DEPTH:
         raise ParseError(ErrorCode.INVALID_JSON, f"objects may be nested {MAX_DEPTH} levels deep at most")
     if isinstance(value, list):
-        return [item if type(item) in _PLAIN else _normal_nested(item, depth + 1) for item in value]
+        return [item if type(item) in PLAIN_TYPES else _normal_nested(item, depth + 1) for item in value]
     for key in value:
         if "$" in key or "." in key or "\0" in key:  # a database ends names at NUL
             raise ParseError(
@@ -237,12 +237,13 @@ def _normal_nested(value: Json, depth: int) -> Json:
             return found
         case _:
             return {
-                key: item if type(item) in _PLAIN else _normal_nested(item, depth + 1)
+                key: item if type(item) in PLAIN_TYPES else _normal_nested(item, depth + 1)
                 for key, item in value.items()
             }
 
 
-_PLAIN = frozenset({str, int, bool, type(None)})  # their only form is normal
+PLAIN_TYPES = frozenset({str, int, bool, type(None)})
+"""Of values whose only form is normal."""
 
 
 # --- Scans of untrusted JSON -------------------------------------------------------------------------------
@@ -350,6 +351,8 @@ class KeywordDenylist:
         known = self._harmless_keys
         open_values: list[Json] = [value]
         for found in open_values:
+            if type(found) in PLAIN_TYPES:
+                continue
             if isinstance(found, dict):
                 if not known.issuperset(found):
                     return False

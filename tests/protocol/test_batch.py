@@ -58,6 +58,22 @@ def test_parts_run_in_order_and_answer_for_themselves(http: httpx.Client) -> Non
     assert refused == {"error": {"error": "Permission denied"}}  # Parse quirk: no Parse error, no code
 
 
+def test_parts_of_any_size_answer_for_themselves(http: httpx.Client) -> None:
+    deep: Any = []
+    for _ in range(300):
+        deep = [deep]
+    answer = send(
+        http,
+        create("Size", text="x" * 300_000),
+        create("Size", text="small"),
+        create("Size", text="small", deep=deep),
+        create("Size", **{"bad key": 1}),
+    ).json()
+    assert [*map(next, map(iter, answer))] == ["success", "success", "error", "error"]
+    stored = http.get("/classes/Size", params={"keys": "text"}).json()["results"]
+    assert sorted(len(row["text"]) for row in stored) == [5, 300_000]
+
+
 def test_an_empty_batch_is_an_empty_list(http: httpx.Client) -> None:
     assert send(http).json() == []
 

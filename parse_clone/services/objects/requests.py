@@ -8,6 +8,9 @@ from typing import Literal
 from parse_clone.core.json_types import JsonObject
 from parse_clone.immutable import immutable
 
+LARGE_BODY = 256 * 1024
+"""Bytes of a body from which on decoding it would hold the event loop too long."""
+
 
 @immutable()
 class FindRequest:

@@ -33,7 +33,7 @@ from parse_clone.core.operations import (
     relation_changes,
 )
 from parse_clone.core.permissions import authorize, check_class_access, default_acl, row_condition
-from parse_clone.core.private_files import without_signatures
+from parse_clone.core.private_files import has_file, without_signatures
 from parse_clone.core.query import In, Page, all_of, object_id_is
 from parse_clone.core.schema import ClassSchema, Field, apply_defaults, check_types
 from parse_clone.core.system_classes import (
@@ -48,7 +48,7 @@ from parse_clone.services.changes import ObjectChange
 from parse_clone.services.objects.auditing import audited, event_of_save
 from parse_clone.services.objects.file_links import brings_files, forget_links, link_files
 from parse_clone.services.objects.present import with_urls
-from parse_clone.services.objects.requests import SaveAnswer, SaveRequest
+from parse_clone.services.objects.requests import LARGE_BODY, SaveAnswer, SaveRequest
 from parse_clone.services.objects.steps import Finder, Save, SaveStep, changed
 from parse_clone.services.toolbox import Toolbox
 from parse_clone.services.triggers import SaveEvent, TriggerKind, run_trigger
@@ -72,7 +72,8 @@ async def walk_save(
         await forget_links(toolbox, save)
         raise
     answer = save.answer or answer_save(save)
-    return replace(answer, body=with_urls(toolbox, context, save.schema, answer.body))
+    body = with_urls(toolbox, context, save.schema, answer.body)
+    return answer if body is answer.body else replace(answer, body=body)
 
 
 async def start_save(run: Finder, toolbox: Toolbox, context: RequestContext, request: SaveRequest) -> Save:
@@ -80,7 +81,7 @@ async def start_save(run: Finder, toolbox: Toolbox, context: RequestContext, req
     is_create = request.object_id is None
     check_class_access(request.class_name, "create" if is_create else "update", context.auth)
     decode = partial(decode_body, toolbox, request)
-    object_id, sent = decode() if request.size < LARGE else await asyncio.to_thread(decode)
+    object_id, sent = decode() if request.size < LARGE_BODY else await asyncio.to_thread(decode)
     schema = await toolbox.catalog.get(request.class_name)
     if schema is None:
         check_class_creation(toolbox, context, request.class_name)
@@ -100,17 +101,13 @@ async def start_save(run: Finder, toolbox: Toolbox, context: RequestContext, req
     )
 
 
-LARGE = 256 * 1024
-"""Bytes of a body from which on decoding it would hold the event loop too long."""
-
-
 def decode_body(toolbox: Toolbox, request: SaveRequest) -> tuple[str | None, dict[str, Operation]]:
     """Check a body and decode it: the object's id, and what shall be done to it."""
     toolbox.keywords.check(request.body)
     check_file_domains(request.body, toolbox.settings.file_upload.allowed_file_url_domains)
     body, object_id = take_object_id(toolbox, request)
     operations = decode_operations(body, creating=request.object_id is None)
-    return object_id, to_store(toolbox, operations)
+    return object_id, to_store(toolbox, operations) if has_file(body) else operations
 
 
 def to_store(toolbox: Toolbox, operations: dict[str, Operation]) -> dict[str, Operation]:
@@ -263,6 +260,8 @@ async def grow_schema(toolbox: Toolbox, context: RequestContext, save: Save) -> 
 def names_new_fields(schema: ClassSchema, operations: Mapping[str, Operation]) -> bool:
     """Would this write add fields, if its values were good? The right to do so is asked before the values
     are looked at, so that a refused caller learns nothing of the fields' types."""
+    if operations.keys() <= schema.fields.keys():
+        return False
     return any(
         root_of(path) not in schema.fields and not isinstance(operation, Delete)
         for path, operation in operations.items()
@@ -287,6 +286,8 @@ def with_acl(
 ) -> Mapping[str, Operation]:
     """Normalise the ACL that was given; on a create without one take the class's default."""
     given = operations.get("ACL")
+    if isinstance(given, Set) and given is save.sent.get("ACL"):
+        return operations  # normal since it was decoded
     if given is None:
         acl = default_acl(save.schema, context.auth) if save.is_create else None
         return operations if acl is None else {**operations, "ACL": Set(acl)}
