@@ -75,6 +75,14 @@ def test_a_list_is_one_entry_and_an_include_is_recorded(clinic: Clinic) -> None:
     assert [entry["entityType"] for entry in new] == ["PatientProfile", "LabResult"]
     listed = new[1]
     assert listed["metadata"]["objectIds"] == [row["objectId"] for row in found]
+    assert all("createdAt" in row["patient"] for row in found)
+
+
+def test_a_view_of_a_user_is_recorded_and_shows_what_he_may_see(clinic: Clinic) -> None:
+    patient = clinic.patient
+    own = patient.caller.get(f"/users/{patient.id}")
+    assert (own["objectId"], own["sessionToken"]) == (patient.id, patient.caller.session)
+    assert actions(clinic, patient.id)[-1] == ("view", patient.id)
 
 
 def test_logins_and_failed_logins_are_recorded(clinic: Clinic) -> None:

@@ -18,7 +18,6 @@ class Caller:
     ) -> None:
         self.server = server
         self.session = session
-        self.session = session
         headers = {"X-Parse-Application-Id": APP_ID, "X-Parse-REST-API-Key": REST_KEY}
         if session:
             headers["X-Parse-Session-Token"] = session

@@ -407,7 +407,7 @@ def answer_find(find: Find) -> FindAnswer:
     return FindAnswer(find.rows, find.count, encoded, find.plan)
 
 
-FIND_STEPS: tuple[FindStep, ...] = (
+READ_STEPS: tuple[FindStep, ...] = (
     redirect,
     check_class_exists,
     run_before_find,
@@ -417,5 +417,7 @@ FIND_STEPS: tuple[FindStep, ...] = (
     count,
     include_pointers,
     run_after_find,
-    audit_found,
 )
+"""All that makes what is read; nothing is done to it after the audit."""
+
+FIND_STEPS: tuple[FindStep, ...] = (*READ_STEPS, audit_found)

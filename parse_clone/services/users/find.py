@@ -10,7 +10,7 @@ from parse_clone.core.json_types import JsonObject
 from parse_clone.core.query import EVERYTHING, Condition, all_of
 from parse_clone.errors import ErrorCode, permission_denied
 from parse_clone.services.objects.find import (
-    FIND_STEPS,
+    READ_STEPS,
     check_class_exists,
     count,
     decode_query,
@@ -19,6 +19,7 @@ from parse_clone.services.objects.find import (
     run_after_find,
     run_before_find,
 )
+from parse_clone.services.objects.auditing import audit_found
 from parse_clone.services.objects.include import include_pointers
 from parse_clone.services.objects.steps import Find, FindStep
 from parse_clone.services.objects.subqueries import resolve_subqueries
@@ -63,7 +64,7 @@ async def show_own_token(toolbox: Toolbox, context: RequestContext, find: Find) 
     return find
 
 
-USER_FIND_STEPS: tuple[FindStep, ...] = (*FIND_STEPS, show_auth_data, show_own_token)
+USER_FIND_STEPS: tuple[FindStep, ...] = (*READ_STEPS, show_auth_data, show_own_token, audit_found)
 
 
 # --- Sessions --------------------------------------------------------------------------------------------
