@@ -9,6 +9,7 @@ from parse_clone.core.context import RequestContext
 from parse_clone.core.json_types import JsonObject
 from parse_clone.core.query import EVERYTHING, Condition, all_of
 from parse_clone.errors import ErrorCode, permission_denied
+from parse_clone.services.objects.auditing import audit_found
 from parse_clone.services.objects.find import (
     READ_STEPS,
     check_class_exists,
@@ -19,7 +20,6 @@ from parse_clone.services.objects.find import (
     run_after_find,
     run_before_find,
 )
-from parse_clone.services.objects.auditing import audit_found
 from parse_clone.services.objects.include import include_pointers
 from parse_clone.services.objects.steps import Find, FindStep
 from parse_clone.services.objects.subqueries import resolve_subqueries
