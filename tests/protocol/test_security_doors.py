@@ -164,6 +164,7 @@ def test_doors_of_the_master_stay_shut_for_all_others(stage: Stage, door: Callab
 
 
 def test_live_queries_tell_of_a_row_to_its_readers_only(stage: Stage) -> None:
+    marker = new_row(stage, "Open")
     for name in CLASSES:
         row = new_row(stage, name)
         for who in ("nobody", "owner", "stranger", "member"):
@@ -171,8 +172,9 @@ def test_live_queries_tell_of_a_row_to_its_readers_only(stage: Stage) -> None:
             with live_client(stage.server, **({"sessionToken": token} if token else {})) as client:
                 query = {"className": name, "where": {"objectId": row}}
                 client.ask({"op": "subscribe", "requestId": 1, "query": query})
+                client.subscribe(2, "Open", {"objectId": marker})
                 stage.master.put(f"/classes/{name}/{row}", {"title": f"seen by {who}"})
-                client.send({"op": "subscribe", "requestId": 2, "query": {"className": "Open", "where": {}}})
+                stage.master.put(f"/classes/Open/{marker}", {"title": f"seen by all, {who} too"})
                 frames = [frame["op"] for frame in client.until(2)]
                 assert frames == (["update"] if who in READERS[name] else []), (name, who)
 
