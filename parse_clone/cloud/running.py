@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from math import inf
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -60,11 +59,11 @@ Check = Validator | Callable[[Any], Any] | None
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """An author's function with its validator and time limit (seconds)."""
+    """An author's function with its validator and time limit (seconds; None: none)."""
 
     function: Author
     validator: Check = None
-    time_limit: float = inf
+    time_limit: float | None = None
     silent_failure: str = "Script failed. Unknown error."
     """What the client reads of an exception without a text."""
     failure_code: int = ErrorCode.SCRIPT_FAILED
