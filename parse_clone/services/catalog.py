@@ -28,6 +28,9 @@ class SchemaCatalog:
         self._lifetime = lifetime
         self._classes: dict[str, ClassSchema] = {}
         self._looked_at = -RELOAD_INTERVAL
+        self._looks = 0
+        self._shown = 0  # the look that `_classes` is from
+        self._is_ahead = False
         self._listeners: list[Callable[[], Awaitable[None]]] = []
 
     def on_change(self, listener: Callable[[], Awaitable[None]]) -> None:
@@ -40,14 +43,25 @@ class SchemaCatalog:
         return self._classes
 
     async def load(self, storage: Storage | None = None) -> None:
-        """Read all schemas. Unchanged ones keep their identity, and with it what is cached for them."""
+        """Read all schemas, as a transaction sees them where its storage is given. Unchanged ones keep their
+        identity, and with it what is cached for them. A slow look does not undo a later one."""
         self._looked_at = time.monotonic()
+        self._looks += 1
+        look, is_own = self._looks, storage is None or storage is self._storage
         loaded = {}
         for schema in await (storage or self._storage).load_schemas():
             complete = with_system_fields(schema)
             known = self._classes.get(complete.name)
             loaded[complete.name] = known if known == complete else complete
-        self._classes = loaded
+        if look > self._shown or not is_own:
+            self._shown, self._classes = max(look, self._shown), loaded
+
+    async def catch_up(self) -> None:
+        """After a transaction: if it changed classes, see whether it did so for good, and tell the others."""
+        if self._is_ahead:
+            self._is_ahead = False
+            await self.load()
+            await self._tell()
 
     async def get(self, name: str) -> ClassSchema | None:
         """The schema of a class, built-in and join classes included; None if there is no such class."""
@@ -92,6 +106,7 @@ class SchemaCatalog:
     ) -> None:
         """Make changes in order, all of them or none, and look at the result. `progress` is told of each one
         before it is made."""
+        self._is_ahead = self._is_ahead or storage is not self._storage
         try:
             if len(changes) == 1:
                 progress(changes[0])
@@ -103,5 +118,8 @@ class SchemaCatalog:
                         await together.change_schema(change)
         finally:
             await self.load(storage)
+        await self._tell()
+
+    async def _tell(self) -> None:
         for listener in self._listeners:
             await listener()

@@ -165,6 +165,22 @@ def test_a_failed_transaction_changes_nothing_and_tells_the_first_error(http: ht
     assert http.get(f"/classes/Atom/{kept}").json()["value"] == 1
 
 
+def test_what_a_transaction_made_of_classes_is_seen_behind_it(http: httpx.Client) -> None:
+    def is_seen(name: str) -> bool:
+        return http.get(f"/schemas/{name}", headers=MASTER).is_success
+
+    def is_stored(name: str) -> bool:
+        schemas = http.get("/schemas", headers=MASTER).json()["results"]
+        return name in {schema["className"] for schema in schemas}
+
+    missing = {"method": "DELETE", "path": "/parse/classes/Atom/nobody"}
+    assert send(http, create("Failed", a=1), missing, transaction=True).status_code == 404
+    assert is_seen("Failed") == is_stored("Failed")  # MongoDB keeps classes that a transaction has made
+    assert send(http, create("Done", a=1), transaction=True).status_code == 200
+    assert is_seen("Done")
+    assert is_stored("Done")
+
+
 def test_only_true_makes_a_transaction(http: httpx.Client) -> None:
     missing = {"method": "DELETE", "path": "/parse/classes/Atom/nobody"}
     answer = send(http, create("Loose"), missing, transaction="true")

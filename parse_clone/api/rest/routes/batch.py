@@ -180,9 +180,12 @@ async def run_in_transaction(request: Request, parts: Sequence[Part]) -> list[An
 
 async def _run_together(request: Request, parts: Sequence[Part]) -> list[Answer]:
     changes, caches = HeldBack(request.toolbox.changes), request.toolbox.caches.held_back()
-    async with request.toolbox.storage.transaction() as storage:
-        toolbox = replace(request.toolbox, storage=storage, changes=changes, caches=caches)
-        answers = [await _replay(request, toolbox, part) for part in parts]
+    try:
+        async with request.toolbox.storage.transaction() as storage:
+            toolbox = replace(request.toolbox, storage=storage, changes=changes, caches=caches)
+            answers = [await _replay(request, toolbox, part) for part in parts]
+    finally:
+        await request.toolbox.catalog.catch_up()
     await caches.release()
     await changes.release()
     return [Answer(b'{"success":%b}' % answer.body) for answer in answers]
