@@ -33,8 +33,7 @@ def normalize_acl(value: Json) -> JsonObject | None:
         if isinstance(entry, dict):
             rights: JsonObject = {}
             for right in ("read", "write"):
-                granted = entry.get(right)
-                if granted is True or is_truthy(granted):
+                if is_truthy(entry.get(right)):
                     rights[right] = True
             if rights:
                 acl[principal] = rights

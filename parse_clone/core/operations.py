@@ -513,7 +513,7 @@ def echo(after: JsonObject, operations: Mapping[str, Operation]) -> JsonObject:
     """
     answer: JsonObject = {}
     for path, operation in operations.items():
-        if type(operation) in _ECHOED:
+        if is_echoed(operation):
             _copy_path(after, answer, path)
     return answer
 

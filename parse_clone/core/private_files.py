@@ -87,10 +87,8 @@ def rewritten(operations: Mapping[str, Operation], clean: Callable[[Json], Json]
     """The operations that `clean` makes others of their values."""
     changes: dict[str, Operation] = {}
     for path, operation in operations.items():
-        if isinstance(operation, Set) and not isinstance(operation.value, (dict, list)):
-            continue  # most are of this kind, and every save asks
         match operation:
-            case Set(value) | SetOnInsert(value) if has_file(value):
+            case Set(list() | dict() as value) | SetOnInsert(list() | dict() as value) if has_file(value):
                 if (cleaned := clean(value)) != value:
                     changes[path] = replace(operation, value=cleaned)
             case Add(objects) | AddUnique(objects) | Remove(objects) if has_file(list(objects)):

@@ -22,7 +22,7 @@ from parse_clone.core.operations import (
     Set,
     SetOnInsert,
 )
-from parse_clone.core.values import normal_value
+from parse_clone.core.values import is_typed, normal_value
 from parse_clone.errors import ErrorCode, ParseError
 
 TypeName: TypeAlias = Literal[
@@ -275,9 +275,7 @@ def _check_one_geo_point(operations: Mapping[str, Operation]) -> None:
     points = [
         path
         for path, operation in operations.items()
-        if isinstance(operation, Set)
-        and isinstance(operation.value, dict)
-        and operation.value.get("__type") == "GeoPoint"
+        if isinstance(operation, Set) and is_typed(operation.value, "GeoPoint")
     ]
     if len(points) > 1:
         raise ParseError(ErrorCode.INCORRECT_TYPE, "there can only be one geopoint field in a class")
