@@ -65,7 +65,11 @@ async def test_bytes_are_counted_as_they_come_out() -> None:
         await read(piece(bomb, more=False), limit=1_000_000, encoding="gzip")
 
 
-@pytest.mark.parametrize("content", [b"plain", gzip.compress(b"cut")[:-9], b"", gzip.compress(b"twice") * 2])
+@pytest.mark.parametrize(
+    "content",
+    [b"plain", gzip.compress(b"cut")[:-9], b"", gzip.compress(b"twice") * 2],
+    ids=["plain", "cut", "nothing", "twice"],  # what is compressed names the second it was made in
+)
 async def test_what_is_not_compressed_as_it_says_is_refused(content: bytes) -> None:
     for pieces in ([content], [content[: len(content) // 2], content[len(content) // 2 :]]):
         sent = [piece(part) for part in pieces]
