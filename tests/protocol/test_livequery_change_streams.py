@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 from uuid import uuid4
@@ -67,6 +68,36 @@ def test_a_transaction_is_heard_of_once_when_it_has_committed(server: RunningSer
         assert master.ask("POST", "/batch", {"requests": parts, "transaction": True}).status_code == 200
         master.post("/classes/LiveTransaction", {"n": 3})
         assert [client.next()["object"]["n"] for _ in range(3)] == [1, 2, 3]
+
+
+def test_classes_are_heard_of_from_their_first_object_on(server: RunningServer) -> None:
+    """The process that listens and the one that writes then make the collection at the same time."""
+    names = [f"LiveFirst{number}" for number in range(40)]
+    with live_client(server) as client, closing(Caller(server, master=True)) as master:
+        for number, name in enumerate(names):
+            client.subscribe(number, name)
+        with ThreadPoolExecutor(8) as writers:
+            made = list(writers.map(lambda name: master.post(f"/classes/{name}", {"n": 1}), names))
+        heard = [client.next() for _ in names]
+        assert {event["object"]["objectId"] for event in heard} == {row["objectId"] for row in made}
+        for name, row in zip(names, made, strict=True):
+            master.put(f"/classes/{name}/{row['objectId']}", {"n": 2})
+            update = client.next()
+            assert (update["original"]["n"], update["object"]["n"]) == (1, 2)
+
+
+def test_a_class_that_is_made_anew_is_heard_of_like_the_first(server: RunningServer) -> None:
+    with live_client(server) as client, closing(Caller(server, master=True)) as master:
+        client.subscribe(1, "LiveAnew")
+        for _ in range(2):
+            object_id = master.post("/classes/LiveAnew", {"n": 1})["objectId"]
+            assert client.next()["op"] == "create"
+            master.put(f"/classes/LiveAnew/{object_id}", {"n": 2})
+            update = client.next()
+            assert (update["original"]["n"], update["object"]["n"]) == (1, 2)
+            assert master.ask("DELETE", f"/classes/LiveAnew/{object_id}").status_code == 200
+            assert client.next()["op"] == "delete"
+            assert master.ask("DELETE", "/schemas/LiveAnew").status_code == 200
 
 
 async def test_an_embedded_database_tells_nothing_by_itself() -> None:

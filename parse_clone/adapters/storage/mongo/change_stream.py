@@ -12,7 +12,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
 from parse_clone.adapters.storage.mongo.codec import Row, RowCodec
-from parse_clone.adapters.storage.mongo.driver_errors import DRIVER_ERRORS
+from parse_clone.adapters.storage.mongo.driver_errors import DRIVER_ERRORS, Code
 from parse_clone.core.json_types import JsonObject
 from parse_clone.core.schema import ClassSchema
 from parse_clone.ports import StoredChange
@@ -59,8 +59,9 @@ class DatabaseChanges:
             if not collection.startswith(self._prefix):
                 continue
             name = collection.removeprefix(self._prefix)
-            if name == SCHEMAS and wants(str(event["documentKey"]["_id"])):
-                await self._keep_former_states(self._prefix + str(event["documentKey"]["_id"]))
+            if name == SCHEMAS and wants(class_name := str(event["documentKey"]["_id"])):
+                self._kept.discard(self._prefix + class_name)  # the class may be one made anew
+                await self._keep_former_states(self._prefix + class_name)
             if not wants(name):
                 yield name, None, None
                 continue
@@ -73,18 +74,17 @@ class DatabaseChanges:
         return collection.startswith(self._prefix) and wants(collection.removeprefix(self._prefix))
 
     async def _keep_former_states(self, collection: str) -> None:
-        """Ask the database to keep former states; the collection comes into being if there is none."""
+        """Ask the database to keep former states, once there is such a collection. To make it is up to those
+        who write: a transaction that makes it, too, would fail."""
         if collection in self._kept:
             return
         self._kept.add(collection)
         try:
-            if collection in await self._database.list_collection_names():
-                await self._database.command({"collMod": collection, **FORMER_STATES})
-            else:
-                await self._database.create_collection(collection, check_exists=False, **FORMER_STATES)
+            await self._database.command({"collMod": collection, **FORMER_STATES})
         except OperationFailure as error:
             self._kept.discard(collection)
-            log.warning("former states are not kept", collection=collection, error=str(error.details))
+            if error.code != Code.NAMESPACE_NOT_FOUND:
+                log.warning("former states are not kept", collection=collection, error=str(error.details))
 
 
 def _states(codec: RowCodec, event: Row) -> tuple[JsonObject | None, JsonObject | None]:

@@ -57,10 +57,12 @@ class SchemaCollection:
         return [decode_schema(row) for row in rows if row["_id"] not in VOLATILE_CLASSES]
 
     async def change(self, change: SchemaChange, *, in_transaction: bool) -> None:
-        """Make a change. In a transaction no index is made on the way: it would wait for the transaction's
-        end, which waits for it."""
+        """Make a change. In a transaction no index is made on the way, which would wait for the transaction's
+        end, which waits for it; and no collection, which would be newer than what the transaction sees."""
         match change:
             case CreateClass(schema):
+                if not in_transaction:
+                    await self._create_collection(schema.name)
                 await self._create_class(schema)
                 if not in_transaction:
                     await self._index_fields(schema.name, schema.fields)
@@ -113,6 +115,17 @@ class SchemaCollection:
     async def _update(self, class_name: str, update: Row) -> None:
         if update:
             await self._rows.update_one({"_id": class_name}, update)
+
+    async def _create_collection(self, class_name: str) -> None:
+        """Whoever follows the database's changes can ask for former states before the first row comes."""
+        if class_name in VOLATILE_CLASSES:
+            return
+        rows = self.collection(class_name)
+        try:
+            await rows.database.create_collection(rows.name, check_exists=False)
+        except OperationFailure as error:
+            if error.code != Code.NAMESPACE_EXISTS:
+                raise
 
     async def _create_class(self, schema: ClassSchema) -> None:
         if schema.name in VOLATILE_CLASSES:
