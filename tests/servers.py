@@ -78,7 +78,16 @@ def mongo_stand_in(*options: str) -> Iterator[str]:
         wait_for_port(port)
         yield f"mongodb://127.0.0.1:{port}"
     finally:
-        process.terminate()
+        end(process)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """Ask a process to end; one that does not is killed: nobody waits for ever for one that hangs."""
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
         process.wait()
 
 
@@ -140,12 +149,13 @@ def running_server(
         **protocol_options(settings),
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)  # a server that hangs keeps no process of tests
     thread.start()
     try:
         wait_for_port(port)
         yield RunningServer(url, settings)
     finally:
         server.should_exit = True
-        thread.join()
+        thread.join(timeout=30)
+        assert not thread.is_alive(), f"the server at {url} does not end"
         shutil.rmtree(folder)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers import RunningServer, free_port, wait_for_port
+from tests.servers import RunningServer, end, free_port, wait_for_port
 
 DASHBOARD = Path(__file__).parent / "node_modules" / "parse-dashboard" / "bin" / "parse-dashboard"
 
@@ -39,5 +39,4 @@ def running_dashboard(node: str, server: RunningServer) -> Iterator[str]:
         wait_for_port(port)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        process.wait()
+        end(process)

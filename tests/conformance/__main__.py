@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.conformance.results import keep, scope, unexpected_failures
-from tests.servers import ENGINES, free_port, mongo_server, wait_for_port
+from tests.servers import ENGINES, end, free_port, mongo_server, wait_for_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,8 +42,7 @@ def control_server(engine: str) -> Iterator[str]:
             wait_for_port(control_port)
             yield f"http://localhost:{port}/1=http://127.0.0.1:{control_port}"
         finally:
-            process.terminate()
-            process.wait()
+            end(process)
 
 
 def run_harness(harness: Path, engine: str, specs: list[str], further: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -65,9 +66,12 @@ def running(database_uri: str, redis_url: str = "", encryption_key: str = "") ->
     command = [node, str(_HERE / "serve.cjs"), str(PARSE_SERVER), str(port), database_uri, redis_url]
     command.append(encryption_key)
     process = subprocess.Popen(
-        command, cwd=PARSE_SERVER, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, cwd=PARSE_SERVER, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )  # it writes a folder of logs where it stands
     assert process.stdout is not None
+    given_up = threading.Timer(60, process.kill)
+    given_up.daemon = True
+    given_up.start()
     try:
         output = []
         for line in process.stdout:
@@ -76,6 +80,7 @@ def running(database_uri: str, redis_url: str = "", encryption_key: str = "") ->
                 break
         else:
             raise AssertionError("".join(output))
+        given_up.cancel()
         with client(f"http://127.0.0.1:{port}/parse") as speaking:
             yield speaking
     finally:

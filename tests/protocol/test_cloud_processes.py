@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.servers import free_port, mongo_server, wait_for_port
+from tests.servers import end, free_port, mongo_server, wait_for_port
 
 MASTER_KEY = "a-master-key-of-some-length"
 MASTER = {"X-Parse-Application-Id": "processes", "X-Parse-Master-Key": MASTER_KEY}
@@ -43,8 +43,7 @@ def served(*arguments: Any) -> Iterator[str]:
         wait_for_port(arguments[0])
         yield f"http://127.0.0.1:{arguments[0]}/parse"
     finally:
-        process.terminate()
-        process.wait(15)
+        end(process)
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:

@@ -53,7 +53,7 @@ def heartbeat(stage: Stage) -> Iterator[None]:
                     failures.append(error)
                 time.sleep(0.01)
 
-    thread = threading.Thread(target=beat)
+    thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
         yield

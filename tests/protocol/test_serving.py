@@ -109,9 +109,11 @@ def empty_database(port: int) -> Iterator[subprocess.Popen[bytes]]:
     program = str(Path(sys.executable).with_name("secantusd-py"))
     command = [program, "--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        wait_for_port(port)
-        yield process
-        process.kill()
+        try:
+            wait_for_port(port)
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_database_that_is_lost_is_an_error_until_it_is_back(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class HookRequest(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def hooks() -> Iterator[HookServer]:
     with HookServer() as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server
         server.shutdown()

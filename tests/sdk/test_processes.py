@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.processes import process_tree
 from tests.protocol.live_clients import redis_server
 from tests.sdk.test_sdk import HERE
-from tests.servers import APP_ID, JAVASCRIPT_KEY, MASTER_KEY, free_port, wait_for_port
+from tests.servers import APP_ID, JAVASCRIPT_KEY, MASTER_KEY, end, free_port, wait_for_port
 
 WORKERS = 2
 
@@ -69,12 +69,7 @@ def served_by_workers(config: Path, port: int) -> Iterator[list[int]]:
         wait_for_port(port)
         yield serving_processes(process.pid, port)
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 def serving_processes(pid: int, port: int) -> list[int]:
