@@ -37,7 +37,7 @@ _HELLO: Row = {
     "maxWireVersion": 21,
     "readOnly": False,
 }
-_IDLE_COMMANDS = frozenset({"ping", "createIndexes", "dropIndexes", "endSessions", "killCursors"})
+_IDLE_COMMANDS = frozenset({"ping", "create", "createIndexes", "dropIndexes", "endSessions", "killCursors"})
 
 
 class CommandError(Exception):

@@ -16,14 +16,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from random import SystemRandom
 from typing import Any
 
 import uvicorn
 
+from benchmarks.processes import free_port as free_port
 from parse_clone.adapters.passwords import BcryptHasher
 from parse_clone.app import Adapters, Register, create_app
 from parse_clone.serving import protocol_options
@@ -43,16 +43,6 @@ class RunningServer:
 
     url: str
     settings: Settings
-
-
-def free_port() -> int:
-    """A port that nobody listens on at the moment; not one of those that systems give to connections, which
-    somebody may have before it is used."""
-    while True:
-        port = SystemRandom().randrange(10_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 @contextmanager
