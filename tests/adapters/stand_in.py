@@ -2,7 +2,9 @@
 
 It runs where no real server is named, see `tests/servers.py`. Some of its gaps need nothing here: it knows no
 `\\Q...\\E` in expressions (ours are sent without), no `$within` (ours is `$geoWithin`) and no `distinct`
-through arrays of objects; it leaves the nearest unsorted (the storage sorts whole answers, not parts of one).
+through arrays of objects; it leaves the nearest unsorted (the storage sorts whole answers, not parts of one);
+it hangs for ever when `create` or `createIndexes` makes a collection while its first row is being inserted
+(ours are made before anybody knows their class).
 """
 
 from __future__ import annotations

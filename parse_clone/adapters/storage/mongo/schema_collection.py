@@ -7,6 +7,7 @@ what it names, never a row written back.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import Any, assert_never
 
@@ -121,11 +122,8 @@ class SchemaCollection:
         if class_name in VOLATILE_CLASSES:
             return
         rows = self.collection(class_name)
-        try:
+        with suppress(OperationFailure):  # it is there already, or this user of the database may only insert
             await rows.database.create_collection(rows.name, check_exists=False)
-        except OperationFailure as error:
-            if error.code != Code.NAMESPACE_EXISTS:
-                raise
 
     async def _create_class(self, schema: ClassSchema) -> None:
         if schema.name in VOLATILE_CLASSES:
