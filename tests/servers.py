@@ -62,6 +62,7 @@ def mongo_stand_in(*options: str) -> Iterator[str]:
     port = free_port()
     program = Path(sys.executable).with_name("secantusd-py")
     place = ["--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
+    place += ["--cache-size", "4G"]  # all that the tests write stays there; beyond it, nothing can be written
     command = [str(program), *place, *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
