@@ -281,6 +281,14 @@ def test_an_unknown_session_token_fails_every_request_but_a_login(http: httpx.Cl
     assert (login.status_code, login.json()) == (404, {"code": 101, "error": "Invalid username/password."})
 
 
+def test_what_providers_want_to_see_is_not_taken_from_urls(http: httpx.Client) -> None:
+    user = {"username": "from-the-url", "password": "s3cret"}
+    http.post("/users", headers=KEYS, json=user)
+    answer = http.get("/login", headers=KEYS, params={**user, "authData": '{"anonymous": {"id": "1"}}'})
+    assert (answer.status_code, answer.json()["username"]) == (200, "from-the-url")
+    assert "authDataResponse" not in answer.json()
+
+
 # --- CORS and caching --------------------------------------------------------------------------------------
 
 

@@ -120,7 +120,18 @@ async def test_the_empty_acl_locks_out_all_but_the_master() -> None:
         with refusal(ErrorCode.OBJECT_NOT_FOUND, BAD):
             await login(clinic, username="ada", password="s3cret")
         answer = await login(clinic, master(), username="ada", password="s3cret")
-        assert set(answer) == {"objectId", "sessionToken"}
+        assert (answer["username"], answer["ACL"]) == ("ada", {})
+        assert (await clinic.authenticate(session_token=answer["sessionToken"])).user_id == ada["objectId"]
+
+
+@pytest.mark.parametrize("privilege", [key for key in Privilege if key is not Privilege.CLIENT])
+async def test_no_key_makes_a_login_tell_secrets(privilege: Privilege) -> None:
+    async with open_clinic() as clinic:
+        await clinic.sign_up()
+        answer = await login(
+            clinic, RequestContext(auth=Auth(privilege=privilege)), username="ada", password="s3cret"
+        )
+        assert set(answer) == {"objectId", "createdAt", "updatedAt", "username", "ACL", "sessionToken"}
 
 
 async def test_unverified_users_wait_unless_a_key_says_otherwise() -> None:
@@ -226,6 +237,7 @@ async def test_where_users_may_not_read_themselves_answers_are_the_least() -> No
             clinic.toolbox, await clinic.context(), {"username": "ada", "password": "s3cret"}
         )
         assert verified == {"objectId": ada["objectId"]}
+        assert (await login(clinic, master(), username="ada", password="s3cret"))["username"] == "ada"
         with refusal(ErrorCode.INVALID_SESSION_TOKEN, "Invalid session token"):
             await read_me(clinic.toolbox, await clinic.context(ada["sessionToken"]))
 

@@ -43,9 +43,13 @@ async def logout(request: Request) -> Answer:
 
 
 def credentials(request: Request) -> JsonObject:
-    """The parameters of a login: the body's, or all of the URL's (texts) if only that names the user."""
-    named = any(request.body.get(name) for name in ("username", "email"))
-    return request.body if named or not request.query_string else decode_form(request.query_string)
+    """The parameters of a login: the body's, or the URL's (texts) if only that names the user. What providers
+    want to see is no text: it comes in bodies."""
+    if not request.query_string or any(request.body.get(name) for name in ("username", "email")):
+        return request.body
+    parameters = decode_form(request.query_string)
+    parameters.pop("authData", None)
+    return parameters
 
 
 ROUTES = (
