@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
+from typing import Any
 
 _SCHEDULED = 2
 """The clock of a process that Linux keeps to the nanosecond; /proc tells hundredths of a second."""
@@ -94,12 +95,17 @@ def running(command: Sequence[str], port: int, cwd: Path, **environment: str) ->
             time.sleep(0.01)
         yield Program(process.pid, time.monotonic() - started)
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """Ask a process to end; one that does not is killed: nobody waits for ever for one that hangs."""
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def listens(port: int) -> bool:

@@ -23,6 +23,7 @@ from typing import Any
 
 import uvicorn
 
+from benchmarks.processes import end as end
 from benchmarks.processes import free_port as free_port
 from parse_clone.adapters.passwords import BcryptHasher
 from parse_clone.app import Adapters, Register, create_app
@@ -70,16 +71,6 @@ def mongo_stand_in(*options: str) -> Iterator[str]:
         yield f"mongodb://127.0.0.1:{port}"
     finally:
         end(process)
-
-
-def end(process: subprocess.Popen[Any]) -> None:
-    """Ask a process to end; one that does not is killed: nobody waits for ever for one that hangs."""
-    process.terminate()
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def wait_for_port(port: int, seconds: float = 60) -> None:
