@@ -61,6 +61,13 @@ def mongo_server() -> Iterator[str]:
 def mongo_stand_in(*options: str) -> Iterator[str]:
     """The URI of the stand-in for MongoDB, started with these options."""
     port = free_port()
+    with stand_in_process(port, *options):
+        yield f"mongodb://127.0.0.1:{port}"
+
+
+@contextmanager
+def stand_in_process(port: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The stand-in for MongoDB, empty, at a port."""
     program = Path(sys.executable).with_name("secantusd-py")
     place = ["--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
     place += ["--cache-size", "4G"]  # all that the tests write stays there; beyond it, nothing can be written
@@ -68,7 +75,7 @@ def mongo_stand_in(*options: str) -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for_port(port)
-        yield f"mongodb://127.0.0.1:{port}"
+        yield process
     finally:
         end(process)
 

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from benchmarks.processes import process_tree
-from tests.servers import free_port, wait_for_port
+from tests.servers import free_port, stand_in_process, wait_for_port
 
 SLOW = """
 import asyncio
@@ -103,19 +103,6 @@ def test_several_processes_finish_what_they_have_begun(tmp_path: Path, mongo_uri
     assert "Without redisURL" in told
 
 
-@contextmanager
-def empty_database(port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A stand-in for MongoDB at a port, which can be killed and come back empty."""
-    program = str(Path(sys.executable).with_name("secantusd-py"))
-    command = [program, "--host", "127.0.0.1", "--port", str(port), "--storage-path", ":memory:"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_for_port(port)
-            yield process
-        finally:
-            process.kill()
-
-
 def test_a_database_that_is_lost_is_an_error_until_it_is_back(tmp_path: Path) -> None:
     port, database_port = free_port(), free_port()
     environment = {
@@ -126,7 +113,7 @@ def test_a_database_that_is_lost_is_an_error_until_it_is_back(tmp_path: Path) ->
     }
     lost = {"code": 1, "error": "Database error"}
     with ExitStack() as stack:
-        database = stack.enter_context(empty_database(database_port))
+        database = stack.enter_context(stand_in_process(database_port))
         process = stack.enter_context(serve(tmp_path, port=port, **environment))
         wait_for_port(port)
         headers = {"X-Parse-Application-Id": "clinic", "X-Parse-Master-Key": "master"}
@@ -140,7 +127,7 @@ def test_a_database_that_is_lost_is_an_error_until_it_is_back(tmp_path: Path) ->
             answer = client.request(method, path, json={} if method == "POST" else None)
             assert (answer.status_code, answer.json()) == (500, lost)
         assert client.get("/health").json() == {"status": "ok"}
-        stack.enter_context(empty_database(database_port))
+        stack.enter_context(stand_in_process(database_port))
         assert client.post("/classes/Note", json={"n": 2}).status_code == 201
         assert [row["n"] for row in client.get("/classes/Note").json()["results"]] == [2]
         process.terminate()
