@@ -1,9 +1,10 @@
 """The chain of an append-only log: what a hash covers, and whether entries follow one another.
 
-An entry is a stored object. One of its fields (`metadata`, say) holds three members of the chain:
+An entry is a stored object. One of its fields (`metadata`, say) holds four members of the chain:
 
     sequence   1 for the first entry, then one more each time
     previous   the hash of the entry before; 64 zeros for the first
+    nonce      random: no two entries are the same, so that each writer knows his own
     hash       SHA-256 over the canonical JSON of the whole entry without this member
 
 Canonical JSON: UTF-8, keys sorted, no white space, whole numbers without a fraction. The object id is the
@@ -47,11 +48,11 @@ def entry_id(sequence: int) -> str:
     return f"a{sequence:0{ID_DIGITS}d}"
 
 
-def link_entry(content: JsonObject, field: str, head: Head) -> tuple[JsonObject, Head]:
+def link_entry(content: JsonObject, field: str, head: Head, nonce: str) -> tuple[JsonObject, Head]:
     """Continue a chain: the entry with its id and its members of the chain, and the new head."""
     sequence = head.sequence + 1
     known = content.get(field)
-    chain: JsonObject = {"sequence": sequence, "previous": head.hash}
+    chain: JsonObject = {"sequence": sequence, "previous": head.hash, "nonce": nonce}
     members: JsonObject = {**(known if isinstance(known, dict) else {}), **chain}
     members.pop("hash", None)
     entry: JsonObject = {**content, "objectId": entry_id(sequence), field: members}

@@ -62,7 +62,7 @@ class AuditTrail:
         """Continue the chain as a transaction sees it. What was known of the head may be undone with it."""
         schema = await self._schema()
         self._head = None
-        entry, _ = link_entry(content, self.chain_field, await read_head(storage, schema, self.chain_field))
+        entry, _ = self._link(content, await read_head(storage, schema, self.chain_field))
         try:
             await storage.insert(schema, [entry])
         except DuplicateValue as error:
@@ -101,7 +101,7 @@ class AuditTrail:
                 self._head = await read_head(storage, schema, self.chain_field)
             head, entries = self._head, []
             for content in contents:
-                entry, head = link_entry(content, self.chain_field, head)
+                entry, head = self._link(content, head)
                 entries.append(entry)
             try:
                 await storage.insert(schema, entries, keeps_first=True)
@@ -115,6 +115,9 @@ class AuditTrail:
                 self._head = head
                 return
         raise ParseError(ErrorCode.WRITE_CONFLICT, "The audit log is too busy. Try again.")
+
+    def _link(self, content: JsonObject, head: Head) -> tuple[JsonObject, Head]:
+        return link_entry(content, self.chain_field, head, self.toolbox.ids.object_id())
 
     async def _count_stored(self, schema: ClassSchema, entries: Sequence[JsonObject]) -> int:
         """How many entries of a refused batch are stored all the same: those before the first that is not."""

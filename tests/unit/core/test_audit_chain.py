@@ -25,7 +25,7 @@ def chain(length: int) -> list[Any]:
     head, entries = Head(), []
     for number in range(length):
         content = {"action": f"a{number}", "metadata": {"changed": ["x"]}}
-        entry, head = link_entry(content, "metadata", head)
+        entry, head = link_entry(content, "metadata", head, f"n{number}")
         entries.append(entry)
     return entries
 
@@ -43,10 +43,10 @@ def test_entries_continue_one_another() -> None:
 
 
 def test_what_was_there_before_stays_in_the_field() -> None:
-    entry, _ = link_entry({"payload": {"ip": "1"}}, "payload", Head())
+    entry, _ = link_entry({"payload": {"ip": "1"}}, "payload", Head(), "n")
     assert entry["payload"]["ip"] == "1"
-    entry, _ = link_entry({}, "payload", Head())
-    assert set(entry["payload"]) == {"sequence", "previous", "hash"}
+    entry, _ = link_entry({}, "payload", Head(), "n")
+    assert set(entry["payload"]) == {"sequence", "previous", "nonce", "hash"}
 
 
 @pytest.mark.parametrize(
