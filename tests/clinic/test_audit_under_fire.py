@@ -62,10 +62,10 @@ def test_the_chain_survives_writers_and_a_killed_process(mongo_uri: str) -> None
     import_schemas(settings, *schema_files("patient_portal"))
     with server_processes(settings) as servers:
         answered = asyncio.run(write_and_kill(servers))
-    verdict, damaged = asyncio.run(verify_twice(settings))
+    updates, verdict, damaged = asyncio.run(verify_twice(settings))
     assert answered > WRITERS
     assert isinstance(verdict, Head)
-    assert verdict.sequence >= answered, "no answered write is without its entry"
+    assert updates >= answered, "no answered write is without its entry"
     assert isinstance(damaged, Break)
     assert damaged.object_id == entry_id(verdict.sequence // 2)
 
@@ -112,14 +112,15 @@ async def mount_of(client: httpx.AsyncClient, url: str) -> str:
     raise AssertionError("the server does not answer")
 
 
-async def verify_twice(settings: Settings) -> tuple[Head | Break, Head | Break]:
-    """Verify the log as it is, and with one byte changed."""
+async def verify_twice(settings: Settings) -> tuple[int, Head | Break, Head | Break]:
+    """Count the updates that the log tells of; verify it as it is, and with one byte changed."""
     async with opened_toolbox(settings) as toolbox:
         trail = AuditTrail(toolbox)
+        updates = [entry async for entry in trail.entries() if entry["action"] == "update"]
         verdict = await trail.verify()
         schema = await toolbox.catalog.get("AuditLog")
         assert schema is not None
         middle = verdict.sequence // 2
         victim = object_id_is(entry_id(middle))
         assert await toolbox.storage.update(schema, victim, {"entityType": Set("QatientProfile")})
-        return verdict, await trail.verify()
+        return len(updates), verdict, await trail.verify()
